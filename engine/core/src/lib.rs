@@ -1,0 +1,9 @@
+//! The core of Outflow: from project files to operations with recorded outcomes.
+//!
+//! Data walks one way: compile, query, diff, plan, deliver, commit, report. The core knows DuckDB and the journal; it
+//! knows no wasm, no network and no catalog.
+
+pub mod destination;
+pub mod operation;
+pub mod outcome;
+pub mod report;
