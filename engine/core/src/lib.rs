@@ -3,7 +3,9 @@
 //! Data walks one way: compile, query, diff, plan, deliver, commit, report. The core knows DuckDB and the journal; it
 //! knows no wasm, no network and no catalog.
 
+pub mod delivery;
 pub mod destination;
+pub mod journal;
 pub mod operation;
 pub mod outcome;
 pub mod report;
