@@ -6,4 +6,5 @@
 pub mod destination;
 pub mod operation;
 pub mod outcome;
+pub mod project;
 pub mod report;
