@@ -8,4 +8,5 @@ pub mod destination;
 pub mod journal;
 pub mod operation;
 pub mod outcome;
+pub mod project;
 pub mod report;
