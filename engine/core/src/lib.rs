@@ -7,3 +7,4 @@ pub mod destination;
 pub mod operation;
 pub mod outcome;
 pub mod report;
+pub mod warehouse;
