@@ -284,11 +284,7 @@ pub trait Plugins: Send + Sync {
     async fn fingerprint(&self, plugin: &str) -> Result<String, OpenError>;
 
     /// Opens a destination. Reads the secrets; sends nothing.
-    async fn open(
-        &self,
-        plugin: &str,
-        settings: Settings,
-    ) -> Result<Box<dyn Destination>, OpenError>;
+    async fn open(&self, plugin: &str, settings: Settings) -> Result<Box<dyn Destination>, OpenError>;
 }
 
 /// An opened destination. All methods may be called while others are under way.

@@ -22,13 +22,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, removals first: the order in which a run delivers them (rule 24).
-    pub const ALL: [Self; 5] = [
-        Self::Delete,
-        Self::Clear,
-        Self::Insert,
-        Self::Update,
-        Self::Upsert,
-    ];
+    pub const ALL: [Self; 5] = [Self::Delete, Self::Clear, Self::Insert, Self::Update, Self::Upsert];
 
     /// Whether the record leaves the destination's mapped state by it.
     #[must_use]
@@ -119,9 +113,6 @@ impl Operation {
     /// Bytes that it counts for toward a batch's limit: the JSON texts that it carries.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.key.len()
-            + self.match_value.len()
-            + self.fields.len()
-            + self.previous.as_ref().map_or(0, String::len)
+        self.key.len() + self.match_value.len() + self.fields.len() + self.previous.as_ref().map_or(0, String::len)
     }
 }

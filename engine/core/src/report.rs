@@ -104,15 +104,9 @@ impl Status {
     /// The status of that word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [
-            Self::Success,
-            Self::Warning,
-            Self::Failed,
-            Self::Cancelled,
-            Self::Interrupted,
-        ]
-        .into_iter()
-        .find(|status| status.as_str() == word)
+        [Self::Success, Self::Warning, Self::Failed, Self::Cancelled, Self::Interrupted]
+            .into_iter()
+            .find(|status| status.as_str() == word)
     }
 }
 
@@ -193,10 +187,7 @@ pub struct Control {
 
 impl Default for Control {
     fn default() -> Self {
-        Self {
-            events: tokio::sync::broadcast::channel(256).0,
-            cancelled: tokio::sync::watch::channel(false).0,
-        }
+        Self { events: tokio::sync::broadcast::channel(256).0, cancelled: tokio::sync::watch::channel(false).0 }
     }
 }
 
@@ -227,10 +218,6 @@ impl Control {
     /// Returns once somebody has asked.
     pub async fn cancelled(&self) {
         // The sender lives as long as `self`.
-        let _ = self
-            .cancelled
-            .subscribe()
-            .wait_for(|cancelled| *cancelled)
-            .await;
+        let _ = self.cancelled.subscribe().wait_for(|cancelled| *cancelled).await;
     }
 }
