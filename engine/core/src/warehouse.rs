@@ -10,6 +10,7 @@ pub mod connection;
 pub mod error;
 mod fault;
 mod function;
+pub mod gate;
 mod iso;
 mod json;
 mod json_scan;
@@ -17,6 +18,7 @@ pub mod quote;
 pub mod rows;
 mod vector;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,7 +26,10 @@ pub use append::{Appender, Value};
 pub use canonical::HASH_SCHEME;
 pub use connection::{Connection, Interrupter, Progress};
 pub use error::WarehouseError;
+pub use gate::SqlError;
 pub use rows::{Cell, FromCell, Row, Rows};
+
+use serde::{Deserialize, Serialize};
 
 use connection::Database;
 
@@ -44,12 +49,34 @@ pub struct WarehouseOptions {
     pub extension_dirs: Vec<PathBuf>,
 }
 
+/// A column of a query or source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type as DuckDB writes it, such as `DECIMAL(10,2)`.
+    #[serde(rename = "type")]
+    pub data_type: String,
+}
+
 /// An in-memory instance of DuckDB.
 pub struct Warehouse {
     database: Arc<Database>,
-    /// For settings and declarations; also keeps the instance open.
-    connection: Connection,
     options: WarehouseOptions,
+    /// The sources that are attached, by name.
+    sources: BTreeMap<String, Shape>,
+    /// Files and folders that sources are read from after the lock-down.
+    files: Vec<PathBuf>,
+    folders: Vec<PathBuf>,
+}
+
+/// How a source appears in SQL.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// As one relation of the source's name.
+    Relation,
+    /// As a catalog of the source's name, with tables.
+    Catalog,
 }
 
 impl Warehouse {
@@ -64,8 +91,10 @@ impl Warehouse {
         function::register(&connection)?;
         Ok(Self {
             database,
-            connection,
             options: options.clone(),
+            sources: BTreeMap::new(),
+            files: Vec::new(),
+            folders: Vec::new(),
         })
     }
 
@@ -80,7 +109,7 @@ impl Warehouse {
         } else {
             " (TYPE duckdb)"
         };
-        self.connection
+        self.connect()?
             .execute(&format!("ATTACH {path} AS {LEDGER}{mode}"))?;
         Ok(())
     }
@@ -90,7 +119,31 @@ impl Warehouse {
     /// # Errors
     /// What DuckDB says.
     pub fn detach_ledger(&self) -> Result<(), WarehouseError> {
-        self.connection.execute(&format!("DETACH {LEDGER}"))?;
+        self.connect()?.execute(&format!("DETACH {LEDGER}"))?;
+        Ok(())
+    }
+
+    /// Ends what the instance may do outside: from now on it reads the sources' files and nothing else, and no setting
+    /// changes any more.
+    ///
+    /// # Errors
+    /// What DuckDB says.
+    pub fn lock_down(&self) -> Result<(), WarehouseError> {
+        let list = |paths: &[PathBuf]| {
+            let paths: Vec<_> = paths
+                .iter()
+                .map(|path| quote::text(&path.to_string_lossy()))
+                .collect();
+            format!("[{}]", paths.join(", "))
+        };
+        self.connect()?.execute(&format!(
+            "SET GLOBAL allowed_paths = {files};
+             SET GLOBAL allowed_directories = {folders};
+             SET GLOBAL enable_external_access = false;
+             SET GLOBAL lock_configuration = true;",
+            files = list(&self.files),
+            folders = list(&self.folders),
+        ))?;
         Ok(())
     }
 
@@ -100,6 +153,11 @@ impl Warehouse {
     /// When DuckDB gives none.
     pub fn connect(&self) -> Result<Connection, WarehouseError> {
         self.database.connect()
+    }
+
+    /// Whether the source of that name is a catalog with tables.
+    fn is_catalog(&self, source: &str) -> bool {
+        self.sources.get(source) == Some(&Shape::Catalog)
     }
 
     /// Stops what runs on the instance.

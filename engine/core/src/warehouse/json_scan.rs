@@ -3,8 +3,8 @@
 //! DuckDB's own JSON type takes more (NaN, trailing commas, any depth), so its text must be checked before it goes into
 //! a record. What is taken here is what every receiver reads.
 
-/// The deepest nesting that is taken: common readers stop at 128, and a record adds some of its own.
-const DEPTH_MAX: usize = 100;
+/// The deepest nesting that is taken of values: common readers stop at 128, and a record adds some of its own.
+pub(super) const DEPTH_MAX: usize = 100;
 
 /// What happens while a text is read. Values come between the events that enclose them.
 pub(super) trait Events {
@@ -35,11 +35,21 @@ pub(super) struct NotJson {
     at: usize,
 }
 
-/// Reads a whole text, which holds one value.
+/// Reads a whole text, which holds one value, nested to at most [`DEPTH_MAX`].
 pub(super) fn scan(text: &str, events: &mut impl Events) -> Result<(), NotJson> {
+    scan_deep(text, DEPTH_MAX, events)
+}
+
+/// As [`scan`], with another limit. Each level takes some hundred bytes of stack.
+pub(super) fn scan_deep(
+    text: &str,
+    depth_max: usize,
+    events: &mut impl Events,
+) -> Result<(), NotJson> {
     let mut scanner = Scanner {
         text,
         at: 0,
+        depth_max,
         unescaped: String::new(),
     };
     scanner.space();
@@ -55,6 +65,7 @@ pub(super) fn scan(text: &str, events: &mut impl Events) -> Result<(), NotJson> 
 struct Scanner<'t> {
     text: &'t str,
     at: usize,
+    depth_max: usize,
     unescaped: String,
 }
 
@@ -82,8 +93,8 @@ impl Scanner<'_> {
     }
 
     fn value(&mut self, events: &mut impl Events, depth: usize) -> Result<(), NotJson> {
-        if depth > DEPTH_MAX {
-            return Err(self.wrong("nesting of more than 100 levels"));
+        if depth > self.depth_max {
+            return Err(self.wrong("too many levels of nesting"));
         }
         match self.peek() {
             Some(b'"') => {
