@@ -6,5 +6,6 @@
 pub mod destination;
 pub mod operation;
 pub mod outcome;
+pub mod project;
 pub mod report;
 pub mod warehouse;
