@@ -10,3 +10,4 @@ pub mod operation;
 pub mod outcome;
 pub mod project;
 pub mod report;
+pub mod warehouse;
