@@ -65,7 +65,7 @@ impl Check<'_> {
                 }
             }
             Kind::Required { property } => {
-                self.missing_field(error, property.as_str().unwrap_or_default())
+                self.missing_field(error, property.as_str().unwrap_or_default());
             }
             Kind::Type { kind } => {
                 let wanted = match kind {
@@ -79,7 +79,7 @@ impl Check<'_> {
                 self.wrong_type(error, &found, &wanted);
             }
             Kind::Enum { options } => {
-                self.no_choice(pointer, error.instance(), &options_of(options))
+                self.no_choice(pointer, error.instance(), &options_of(options));
             }
             Kind::Constant { expected_value } => {
                 self.no_choice(pointer, error.instance(), &[shown(expected_value)]);
@@ -98,7 +98,7 @@ impl Check<'_> {
                 );
             }
             Kind::MinLength { limit: 1 } => {
-                self.push(pointer, "is empty".to_owned(), self.examples(error))
+                self.push(pointer, "is empty".to_owned(), self.examples(error));
             }
             Kind::MinItems { limit: 1 } => {
                 self.push(
@@ -132,7 +132,7 @@ impl Check<'_> {
                 );
             }
             Kind::UniqueItems => {
-                self.push(pointer, "the list has the same item twice".to_owned(), None)
+                self.push(pointer, "the list has the same item twice".to_owned(), None);
             }
             Kind::PropertyNames { error: inner } => {
                 let name = inner.instance().as_str().unwrap_or_default().to_owned();
