@@ -65,7 +65,7 @@ impl Check<'_> {
                 }
             }
             Kind::Required { property } => {
-                self.missing_field(error, property.as_str().unwrap_or_default())
+                self.missing_field(error, property.as_str().unwrap_or_default());
             }
             Kind::Type { kind } => {
                 let wanted = match kind {
@@ -79,7 +79,7 @@ impl Check<'_> {
                 self.wrong_type(error, &found, &wanted);
             }
             Kind::Enum { options } => {
-                self.no_choice(pointer, error.instance(), &options_of(options))
+                self.no_choice(pointer, error.instance(), &options_of(options));
             }
             Kind::Constant { expected_value } => {
                 self.no_choice(pointer, error.instance(), &[shown(expected_value)]);
@@ -98,7 +98,7 @@ impl Check<'_> {
                 );
             }
             Kind::MinLength { limit: 1 } => {
-                self.push(pointer, "is empty".to_owned(), self.examples(error))
+                self.push(pointer, "is empty".to_owned(), self.examples(error));
             }
             Kind::MinItems { limit: 1 } => {
                 self.push(
@@ -109,30 +109,30 @@ impl Check<'_> {
             }
             Kind::Minimum { limit } => self.push(
                 pointer,
-                format!("found {found}; must be at least {limit}"),
+                format!("found {found}; must be at least {}", bound(limit)),
                 None,
             ),
             Kind::Maximum { limit } => self.push(
                 pointer,
-                format!("found {found}; must be at most {limit}"),
+                format!("found {found}; must be at most {}", bound(limit)),
                 None,
             ),
             Kind::ExclusiveMinimum { limit } => {
                 self.push(
                     pointer,
-                    format!("found {found}; must be more than {limit}"),
+                    format!("found {found}; must be more than {}", bound(limit)),
                     None,
                 );
             }
             Kind::ExclusiveMaximum { limit } => {
                 self.push(
                     pointer,
-                    format!("found {found}; must be less than {limit}"),
+                    format!("found {found}; must be less than {}", bound(limit)),
                     None,
                 );
             }
             Kind::UniqueItems => {
-                self.push(pointer, "the list has the same item twice".to_owned(), None)
+                self.push(pointer, "the list has the same item twice".to_owned(), None);
             }
             Kind::PropertyNames { error: inner } => {
                 let name = inner.instance().as_str().unwrap_or_default().to_owned();
@@ -272,9 +272,13 @@ impl Check<'_> {
             .map(|examples| format!("for example {examples}"))
     }
 
+    fn is_hidden(&self, pointer: &str) -> bool {
+        self.hidden.iter().any(|hidden| pointer.starts_with(hidden))
+    }
+
     /// A value as messages show it.
     fn found(&self, pointer: &str, value: &Value) -> String {
-        let hidden = self.hidden.iter().any(|hidden| pointer.starts_with(hidden));
+        let hidden = self.is_hidden(pointer);
         match value {
             Value::Null => "nothing".to_owned(),
             Value::Array(_) => "a list".to_owned(),
@@ -302,6 +306,12 @@ fn type_word(name: &str) -> &'static str {
         "array" => "a list",
         _ => "fields (`name: value`)",
     }
+}
+
+/// A limit without the fraction that schemas of floating-point numbers give it.
+fn bound(limit: &Value) -> String {
+    let text = limit.to_string();
+    text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
 }
 
 /// A value in one line, text without its quotes.

@@ -72,10 +72,6 @@ impl JsonSchema for ByteSize {
         "ByteSize".into()
     }
 
-    fn inline_schema() -> bool {
-        true
-    }
-
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
@@ -136,10 +132,6 @@ impl TryFrom<String> for Span {
 impl JsonSchema for Span {
     fn schema_name() -> Cow<'static, str> {
         "Span".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {

@@ -27,7 +27,10 @@ pub struct Source {
 /// What a source is. Paths are absolute once a project is loaded; those of csv, parquet and json may be globs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
-#[schemars(title = "source")]
+#[schemars(
+    title = "source",
+    description = "A source of models: files or a database."
+)]
 pub enum SourceKind {
     /// Files of comma-separated values.
     Csv {

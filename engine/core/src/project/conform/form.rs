@@ -101,11 +101,12 @@ impl Check<'_> {
         match meant {
             Some(form) => self.explain_all(form.errors),
             None => {
-                let types: Vec<&str> = forms
+                let mut types: Vec<&str> = forms
                     .iter()
                     .filter_map(|form| form.schema.get("type").and_then(Value::as_str))
                     .map(type_word)
                     .collect();
+                types.dedup();
                 let found = self.found(pointer, value);
                 self.push(
                     pointer,
@@ -128,6 +129,10 @@ impl Check<'_> {
             .collect();
         let pointer = error.instance_path().as_str();
         if forms.iter().all(is_requirement) {
+            // Only fields can lack a field; of what is none the type is wrong, and that is said already.
+            if !error.instance().is_object() {
+                return;
+            }
             let names: Vec<&str> = forms.iter().flat_map(Form::required).collect();
             self.exactly_one(pointer, error.instance(), &names);
         } else {
@@ -185,18 +190,17 @@ impl Check<'_> {
             Some(given) => {
                 format!("found {given} together; there must be exactly one of {choices}")
             }
-            None => match value {
-                Value::Object(fields) => {
-                    match suggest::choices(fields.keys().map(String::as_str), "and") {
-                        Some(found) => format!("found {found}; there must be one of {choices}"),
-                        None => format!("found no fields; there must be one of {choices}"),
-                    }
-                }
-                _ => format!(
-                    "found {}; there must be one of {choices}",
-                    self.found(pointer, value)
-                ),
-            },
+            // A name may be a secret that was written where its source belongs.
+            None if self.is_hidden(pointer) => format!("there must be one of {choices}"),
+            None => {
+                let fields = value
+                    .as_object()
+                    .into_iter()
+                    .flat_map(|fields| fields.keys());
+                let found = suggest::choices(fields.map(String::as_str), "and");
+                let found = found.unwrap_or_else(|| "no fields".to_owned());
+                format!("found {found}; there must be one of {choices}")
+            }
         };
         self.push(pointer, message, None);
     }

@@ -110,6 +110,7 @@ fn rule_38_values_of_secrets_are_never_shown() {
     ]}}}});
     for secret in [
         json!("hunter2"),
+        json!({"hunter2": null}),
         json!({"env": "hunter2"}),
         json!({"env": ["hunter2"]}),
         json!([["hunter2"]]),
