@@ -123,9 +123,9 @@ impl Canonical {
                 }
                 Kind::List(items) => self.list(items, vector.entry(row)),
                 Kind::Array(items, size) => self.list(items, row * size..(row + 1) * size),
-                Kind::Struct(fields, by_name) => {
-                    self.count(tag::STRUCT, fields.len());
-                    for (name, field) in by_name.iter().map(|index| &fields[*index]) {
+                Kind::Struct(fields) => {
+                    self.count(tag::STRUCT, fields.all.len());
+                    for (name, field) in fields.by_name.iter().map(|index| &fields.all[*index]) {
                         self.sized(tag::TEXT, name.as_bytes());
                         self.write(field, row);
                     }

@@ -117,9 +117,7 @@ impl Link {
     pub(super) fn enter(self: &Arc<Self>) -> Result<Running, WarehouseError> {
         self.running.fetch_add(1, Ordering::SeqCst);
         let running = Running(Arc::clone(self));
-        if self.database.cancellation.cancelled.load(Ordering::SeqCst) {
-            return Err(WarehouseError::Cancelled);
-        }
+        running.check()?;
         Ok(running)
     }
 
@@ -131,6 +129,23 @@ impl Link {
 
 /// A statement that runs, until dropped.
 pub(super) struct Running(Arc<Link>);
+
+impl Running {
+    /// Fails when somebody cancelled: what is buffered is not handed out any more.
+    pub(super) fn check(&self) -> Result<(), WarehouseError> {
+        if self
+            .0
+            .database
+            .cancellation
+            .cancelled
+            .load(Ordering::SeqCst)
+        {
+            Err(WarehouseError::Cancelled)
+        } else {
+            Ok(())
+        }
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -281,7 +296,8 @@ impl Connection {
         &self.link
     }
 
-    /// Sees how far the connection's query is, from another thread.
+    /// Sees how far the connection's query is, from another thread. To be asked for before the instance is locked down,
+    /// because a setting goes with it.
     ///
     /// # Errors
     /// What DuckDB says.
