@@ -229,7 +229,7 @@ impl Connection {
     /// # Errors
     /// What DuckDB says before the first row.
     pub fn stream(&mut self, sql: &str) -> Result<Rows<'_>, WarehouseError> {
-        Rows::start(Arc::clone(&self.link), sql)
+        Rows::start(&self.link, sql)
     }
 
     /// As [`stream`](Self::stream), with the connection given away to the rows.
@@ -237,7 +237,7 @@ impl Connection {
     /// # Errors
     /// What DuckDB says before the first row.
     pub fn into_stream(self, sql: &str) -> Result<Rows<'static>, WarehouseError> {
-        Rows::start(self.link, sql)
+        Rows::start(&self.link, sql)
     }
 
     /// Reads the first row of a query, if there is one.
@@ -249,7 +249,7 @@ impl Connection {
         sql: &str,
         read: impl FnOnce(Row<'_>) -> Result<T, E>,
     ) -> Result<Option<T>, E> {
-        let mut rows = Rows::start(Arc::clone(&self.link), sql)?;
+        let mut rows = Rows::start(&self.link, sql)?;
         rows.next_row()?.map(read).transpose()
     }
 
@@ -262,7 +262,7 @@ impl Connection {
         sql: &str,
         mut read: impl FnMut(Row<'_>) -> Result<T, E>,
     ) -> Result<Vec<T>, E> {
-        let mut rows = Rows::start(Arc::clone(&self.link), sql)?;
+        let mut rows = Rows::start(&self.link, sql)?;
         let mut all = Vec::new();
         while let Some(row) = rows.next_row()? {
             all.push(read(row)?);

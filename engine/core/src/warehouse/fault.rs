@@ -80,7 +80,7 @@ fn float(value: f64) -> Option<String> {
     )
 }
 
-fn infinite<T: PartialEq>(value: T, highest: T, lowest: T, what: &str) -> Option<String> {
+fn infinite<T: PartialEq + Copy>(value: T, highest: T, lowest: T, what: &str) -> Option<String> {
     (value == highest || value == lowest)
         .then(|| format!("an infinite {what}, which ISO 8601 does not have"))
 }

@@ -55,7 +55,7 @@ pub(super) unsafe fn write(out: &mut Vec<u8>, vector: &Vector, row: usize) {
             Kind::TimeNs => quoted(out, |out| iso::time(out, vector.value(row))),
             Kind::TimeTz => quoted(out, |out| time_tz(out, vector.value(row))),
             Kind::Timestamp(unit) => {
-                quoted(out, |out| iso::timestamp(out, vector.value(row), *unit))
+                quoted(out, |out| iso::timestamp(out, vector.value(row), *unit));
             }
             Kind::TimestampTz => quoted(out, |out| {
                 iso::timestamp(out, vector.value(row), Unit::Micros)?;
@@ -69,7 +69,7 @@ pub(super) unsafe fn write(out: &mut Vec<u8>, vector: &Vector, row: usize) {
             }),
             Kind::Enum8(words) => text(out, words.word(vector.value::<u8>(row).into()).as_bytes()),
             Kind::Enum16(words) => {
-                text(out, words.word(vector.value::<u16>(row).into()).as_bytes())
+                text(out, words.word(vector.value::<u16>(row).into()).as_bytes());
             }
             Kind::Enum32(words) => text(out, words.word(vector.value(row)).as_bytes()),
             Kind::List(items) => list(out, items, vector.entry(row)),
@@ -154,7 +154,7 @@ fn bignum(out: &mut Vec<u8>, cell: &[u8]) {
 
 /// A text in quotes; `null` when it is no UTF-8.
 pub(super) fn text(out: &mut Vec<u8>, text: &[u8]) {
-    let is_special = |byte: u8| (byte < 0x20) | (byte >= 0x80) | (byte == b'"') | (byte == b'\\');
+    let is_special = |byte: u8| !(0x20..0x80).contains(&byte) | (byte == b'"') | (byte == b'\\');
     // Without early returns, so that many bytes are looked at together: most texts hold nothing special.
     if !text
         .iter()

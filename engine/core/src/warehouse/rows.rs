@@ -27,7 +27,7 @@ pub struct Rows<'c> {
 unsafe impl Send for Rows<'_> {}
 
 impl Rows<'_> {
-    pub(super) fn start(link: Arc<Link>, sql: &str) -> Result<Self, WarehouseError> {
+    pub(super) fn start(link: &Arc<Link>, sql: &str) -> Result<Self, WarehouseError> {
         let running = link.enter()?;
         let sql = statement(sql)?;
         let mut prepared = Prepared(ptr::null_mut());

@@ -339,8 +339,9 @@ unsafe fn kind_of(vector: ffi::duckdb_vector, logical: LogicalType) -> Result<Ki
                 Kind::Text
             }
         }
-        // SAFETY (of what is called): the caller vouches for vector and type.
+        // SAFETY: the type is a decimal.
         ffi::DUCKDB_TYPE_DUCKDB_TYPE_DECIMAL => unsafe { decimal(&logical)? },
+        // SAFETY: the type is an enum.
         ffi::DUCKDB_TYPE_DUCKDB_TYPE_ENUM => unsafe { enumeration(logical)? },
         // SAFETY: a list has a child.
         ffi::DUCKDB_TYPE_DUCKDB_TYPE_LIST => unsafe {
@@ -415,8 +416,9 @@ unsafe fn enumeration(logical: LogicalType) -> Result<Kind, Unreadable> {
 /// # Safety
 /// The vector is valid and of that type, a struct.
 unsafe fn structure(vector: ffi::duckdb_vector, logical: &LogicalType) -> Result<Kind, Unreadable> {
-    // SAFETY: the caller vouches for the type; indices stay below its count.
+    // SAFETY: the caller vouches for the type.
     let count = unsafe { ffi::duckdb_struct_type_child_count(logical.0) };
+    // SAFETY: the index is below the count, and the vector is the type's.
     let field = |index| unsafe {
         let name = Allocated(ffi::duckdb_struct_type_child_name(logical.0, index)).text();
         Ok((
@@ -452,6 +454,7 @@ unsafe fn union(vector: ffi::duckdb_vector, logical: &LogicalType) -> Result<Kin
             Vector::new(ffi::duckdb_struct_vector_get_child(vector, 0))?,
         )
     };
+    // SAFETY: the index is below the count; the first child is the number of the member.
     let member = |index| unsafe {
         let name = Allocated(ffi::duckdb_union_type_member_name(logical.0, index)).text();
         Ok((

@@ -288,10 +288,9 @@ const COLUMNS: [&[&str]; 5] = [
     ],
 ];
 
-fn fill(
-    connection: &Connection,
-    rows: &[(Option<i64>, Option<String>, Option<Vec<Option<String>>>)],
-) {
+type Texts = Vec<Option<String>>;
+
+fn fill(connection: &Connection, rows: &[(Option<i64>, Option<String>, Option<Texts>)]) {
     connection
         .execute(
             "CREATE OR REPLACE TABLE t(id BIGINT, a BIGINT, b VARCHAR, c VARCHAR[], d STRUCT(x INT, y VARCHAR), e DECIMAL(18,3), f MAP(VARCHAR, BIGINT), \
