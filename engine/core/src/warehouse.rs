@@ -16,6 +16,7 @@ mod json;
 mod json_scan;
 pub mod quote;
 pub mod rows;
+mod source;
 mod vector;
 
 use std::collections::BTreeMap;

@@ -102,7 +102,7 @@ impl Canonical {
                 Kind::TimeTz => self.put(tag::TIME_TZ, vector.value::<u64>(row).to_le_bytes()),
                 Kind::Timestamp(unit) => self.timestamp(tag::TIMESTAMP, vector.value(row), *unit),
                 Kind::TimestampTz => {
-                    self.timestamp(tag::TIMESTAMP_TZ, vector.value(row), Unit::Micros)
+                    self.timestamp(tag::TIMESTAMP_TZ, vector.value(row), Unit::Micros);
                 }
                 Kind::Interval => {
                     let interval: duckdb::ffi::duckdb_interval = vector.value(row);
@@ -119,13 +119,13 @@ impl Canonical {
                     words.word(vector.value::<u16>(row).into()).as_bytes(),
                 ),
                 Kind::Enum32(words) => {
-                    self.sized(tag::TEXT, words.word(vector.value(row)).as_bytes())
+                    self.sized(tag::TEXT, words.word(vector.value(row)).as_bytes());
                 }
                 Kind::List(items) => self.list(items, vector.entry(row)),
                 Kind::Array(items, size) => self.list(items, row * size..(row + 1) * size),
-                Kind::Struct(fields, by_name) => {
-                    self.count(tag::STRUCT, fields.len());
-                    for (name, field) in by_name.iter().map(|index| &fields[*index]) {
+                Kind::Struct(fields) => {
+                    self.count(tag::STRUCT, fields.all.len());
+                    for (name, field) in fields.by_name.iter().map(|index| &fields.all[*index]) {
                         self.sized(tag::TEXT, name.as_bytes());
                         self.write(field, row);
                     }

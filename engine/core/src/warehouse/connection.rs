@@ -117,9 +117,7 @@ impl Link {
     pub(super) fn enter(self: &Arc<Self>) -> Result<Running, WarehouseError> {
         self.running.fetch_add(1, Ordering::SeqCst);
         let running = Running(Arc::clone(self));
-        if self.database.cancellation.cancelled.load(Ordering::SeqCst) {
-            return Err(WarehouseError::Cancelled);
-        }
+        running.check()?;
         Ok(running)
     }
 
@@ -131,6 +129,23 @@ impl Link {
 
 /// A statement that runs, until dropped.
 pub(super) struct Running(Arc<Link>);
+
+impl Running {
+    /// Fails when somebody cancelled: what is buffered is not handed out any more.
+    pub(super) fn check(&self) -> Result<(), WarehouseError> {
+        if self
+            .0
+            .database
+            .cancellation
+            .cancelled
+            .load(Ordering::SeqCst)
+        {
+            Err(WarehouseError::Cancelled)
+        } else {
+            Ok(())
+        }
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -214,7 +229,7 @@ impl Connection {
     /// # Errors
     /// What DuckDB says before the first row.
     pub fn stream(&mut self, sql: &str) -> Result<Rows<'_>, WarehouseError> {
-        Rows::start(Arc::clone(&self.link), sql)
+        Rows::start(&self.link, sql)
     }
 
     /// As [`stream`](Self::stream), with the connection given away to the rows.
@@ -222,7 +237,7 @@ impl Connection {
     /// # Errors
     /// What DuckDB says before the first row.
     pub fn into_stream(self, sql: &str) -> Result<Rows<'static>, WarehouseError> {
-        Rows::start(self.link, sql)
+        Rows::start(&self.link, sql)
     }
 
     /// Reads the first row of a query, if there is one.
@@ -234,7 +249,7 @@ impl Connection {
         sql: &str,
         read: impl FnOnce(Row<'_>) -> Result<T, E>,
     ) -> Result<Option<T>, E> {
-        let mut rows = Rows::start(Arc::clone(&self.link), sql)?;
+        let mut rows = Rows::start(&self.link, sql)?;
         rows.next_row()?.map(read).transpose()
     }
 
@@ -247,7 +262,7 @@ impl Connection {
         sql: &str,
         mut read: impl FnMut(Row<'_>) -> Result<T, E>,
     ) -> Result<Vec<T>, E> {
-        let mut rows = Rows::start(Arc::clone(&self.link), sql)?;
+        let mut rows = Rows::start(&self.link, sql)?;
         let mut all = Vec::new();
         while let Some(row) = rows.next_row()? {
             all.push(read(row)?);
@@ -281,7 +296,8 @@ impl Connection {
         &self.link
     }
 
-    /// Sees how far the connection's query is, from another thread.
+    /// Sees how far the connection's query is, from another thread. To be asked for before the instance is locked down,
+    /// because a setting goes with it.
     ///
     /// # Errors
     /// What DuckDB says.

@@ -62,10 +62,14 @@ pub enum WarehouseError {
 }
 
 impl WarehouseError {
-    /// Whether waiting and trying again may help: a source that is missing or locked (rule 16).
+    /// Whether waiting and trying again may help: a file that is missing or locked (rule 16).
     #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Missing { .. } | Self::Locked { .. })
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Missing { .. } | Self::Locked { .. } => true,
+            Self::Database { message, .. } => is_missing(message) || is_locked(message),
+            _ => false,
+        }
     }
 
     /// Whether somebody cancelled.
@@ -110,13 +114,52 @@ struct ErrorJson {
     position: Option<String>,
 }
 
-/// DuckDB's message without the picture of the statement that follows it, which speaks of text that we wrapped.
+/// Whether DuckDB's message says that a file is not there. Its error codes do not tell.
+pub(super) fn is_missing(message: &str) -> bool {
+    // A path that is not there is taken for a folder, which a locked-down instance may not look into.
+    let taken_for_folder = message.starts_with("Cannot access file") && message.contains("/**/");
+    taken_for_folder
+        || [
+            "No files found that match the pattern",
+            "No such file or directory",
+            "database does not exist",
+        ]
+        .iter()
+        .any(|words| message.contains(words))
+}
+
+/// Whether DuckDB's message says that another process keeps a file.
+pub(super) fn is_locked(message: &str) -> bool {
+    [
+        "Could not set lock on file",
+        "database is locked",
+        "being used by another process",
+    ]
+    .iter()
+    .any(|words| message.contains(words))
+}
+
+/// DuckDB's message without the picture of the statement that follows it, which speaks of text that we wrapped, and
+/// without the list of settings that follows what is wrong in a CSV file.
 fn clean(message: &str) -> String {
     let end = message
         .find("\n\nLINE ")
         .or_else(|| message.find("\nLINE "))
         .unwrap_or(message.len());
-    message[..end].trim_end().to_owned()
+    let message = message[..end].trim_end();
+    let Some((what, rest)) = message
+        .strip_prefix("CSV Error")
+        .and(message.split_once("\n\n"))
+    else {
+        return message.to_owned();
+    };
+    let file = rest
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("file = "));
+    match file {
+        Some(file) => format!("{} ({file})", what.replace('\n', "; ")),
+        None => what.replace('\n', "; "),
+    }
 }
 
 #[cfg(test)]

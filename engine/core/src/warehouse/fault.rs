@@ -26,7 +26,8 @@ pub(super) unsafe fn find(vector: &Vector, row: usize) -> Option<String> {
             Kind::Json => json(vector.bytes(row)),
             Kind::List(items) => first(items, vector.entry(row)),
             Kind::Array(items, size) => first(items, row * size..(row + 1) * size),
-            Kind::Struct(fields, _) => fields
+            Kind::Struct(fields) => fields
+                .all
                 .iter()
                 .find_map(|(name, field)| Some(format!("{} in `{name}`", find(field, row)?))),
             Kind::Map(keys, values) => {
@@ -51,9 +52,8 @@ pub(super) fn is_possible(kind: &Kind) -> bool {
         | Kind::Text
         | Kind::Json => true,
         Kind::List(items) | Kind::Array(items, _) => is_possible(&items.kind),
-        Kind::Struct(members, _) | Kind::Union(_, members) => {
-            members.iter().any(|(_, member)| is_possible(&member.kind))
-        }
+        Kind::Struct(fields) => fields.all.iter().any(|(_, field)| is_possible(&field.kind)),
+        Kind::Union(_, members) => members.iter().any(|(_, member)| is_possible(&member.kind)),
         Kind::Map(keys, values) => is_possible(&keys.kind) || is_possible(&values.kind),
         _ => false,
     }
@@ -80,7 +80,7 @@ fn float(value: f64) -> Option<String> {
     )
 }
 
-fn infinite<T: PartialEq>(value: T, highest: T, lowest: T, what: &str) -> Option<String> {
+fn infinite<T: PartialEq + Copy>(value: T, highest: T, lowest: T, what: &str) -> Option<String> {
     (value == highest || value == lowest)
         .then(|| format!("an infinite {what}, which ISO 8601 does not have"))
 }

@@ -7,6 +7,7 @@
 
 mod allowed;
 mod bind;
+mod text;
 mod tree;
 mod walk;
 
@@ -16,6 +17,7 @@ use super::connection::Connection;
 use super::error::WarehouseError;
 use super::quote;
 use super::{Column, Warehouse};
+use text::trimmed;
 use walk::{Reach, Refusal, Walk};
 
 /// The stack for walking a tree, in bytes: DuckDB takes expressions of 1,000 levels.
@@ -61,14 +63,11 @@ impl SqlError {
     }
 }
 
-/// A model's SQL as a table in a query: in parentheses, on lines of its own, without a final semicolon.
+/// A model's SQL as a table in a query: in parentheses, on lines of its own, without a final semicolon
+/// or what follows it.
 #[must_use]
 pub fn subquery(model: &str) -> String {
     format!("(\n{}\n)", trimmed(model))
-}
-
-fn trimmed(model: &str) -> &str {
-    model.trim_end_matches(|character: char| character.is_whitespace() || character == ';')
 }
 
 impl Warehouse {

@@ -17,11 +17,12 @@ pub(super) fn date(out: &mut Vec<u8>, days: i32) -> Option<()> {
 /// A time of day from nanoseconds. The fraction has as many groups of three digits as it needs.
 pub(super) fn time(out: &mut Vec<u8>, nanos: i64) -> Option<()> {
     let seconds = nanos.div_euclid(1_000_000_000);
-    two(out, seconds / 3_600);
-    out.push(b':');
-    two(out, seconds / 60 % 60);
-    out.push(b':');
-    two(out, seconds % 60);
+    let ([h0, h1], [m0, m1], [s0, s1]) = (
+        two(seconds / 3_600),
+        two(seconds / 60 % 60),
+        two(seconds % 60),
+    );
+    out.extend_from_slice(&[h0, h1, b':', m0, m1, b':', s0, s1]);
     fraction(out, nanos.rem_euclid(1_000_000_000));
     Some(())
 }
@@ -98,26 +99,23 @@ fn civil(out: &mut Vec<u8>, days: i64) {
         shifted - 9
     };
     let year = era * 400 + year_of_era + i64::from(month <= 2);
+    let ([m0, m1], [d0, d1]) = (two(month), two(day));
     if (0..=9_999).contains(&year) {
-        two(out, year / 100);
-        two(out, year % 100);
-    } else {
-        out.extend_from_slice(format!("{year:+05}").as_bytes());
+        let ([c0, c1], [y0, y1]) = (two(year / 100), two(year % 100));
+        return out.extend_from_slice(&[c0, c1, y0, y1, b'-', m0, m1, b'-', d0, d1]);
     }
-    out.push(b'-');
-    two(out, month);
-    out.push(b'-');
-    two(out, day);
+    out.extend_from_slice(format!("{year:+05}").as_bytes());
+    out.extend_from_slice(&[b'-', m0, m1, b'-', d0, d1]);
 }
 
-/// `value` is from 0 to 99.
+/// The digits of `value`, which is from 0 to 99.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "two digits"
 )]
-fn two(out: &mut Vec<u8>, value: i64) {
-    out.extend_from_slice(&[b'0' + (value / 10) as u8, b'0' + (value % 10) as u8]);
+const fn two(value: i64) -> [u8; 2] {
+    [b'0' + (value / 10) as u8, b'0' + (value % 10) as u8]
 }
 
 /// `nanos` is below a second.

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::iso;
 use super::json_scan::{self, Silent};
-use super::vector::{Bignum, Kind, TIMETZ_OFFSET_MAX_S, Unit, Vector};
+use super::vector::{Bignum, Fields, Kind, TIMETZ_OFFSET_MAX_S, Unit, Vector};
 
 /// Appends one value as JSON text.
 ///
@@ -55,7 +55,7 @@ pub(super) unsafe fn write(out: &mut Vec<u8>, vector: &Vector, row: usize) {
             Kind::TimeNs => quoted(out, |out| iso::time(out, vector.value(row))),
             Kind::TimeTz => quoted(out, |out| time_tz(out, vector.value(row))),
             Kind::Timestamp(unit) => {
-                quoted(out, |out| iso::timestamp(out, vector.value(row), *unit))
+                quoted(out, |out| iso::timestamp(out, vector.value(row), *unit));
             }
             Kind::TimestampTz => quoted(out, |out| {
                 iso::timestamp(out, vector.value(row), Unit::Micros)?;
@@ -69,12 +69,12 @@ pub(super) unsafe fn write(out: &mut Vec<u8>, vector: &Vector, row: usize) {
             }),
             Kind::Enum8(words) => text(out, words.word(vector.value::<u8>(row).into()).as_bytes()),
             Kind::Enum16(words) => {
-                text(out, words.word(vector.value::<u16>(row).into()).as_bytes())
+                text(out, words.word(vector.value::<u16>(row).into()).as_bytes());
             }
             Kind::Enum32(words) => text(out, words.word(vector.value(row)).as_bytes()),
             Kind::List(items) => list(out, items, vector.entry(row)),
             Kind::Array(items, size) => list(out, items, row * size..(row + 1) * size),
-            Kind::Struct(fields, _) => structure(out, fields, row),
+            Kind::Struct(fields) => structure(out, fields, row),
             Kind::Map(keys, values) => map(out, keys, values, vector.entry(row)),
             Kind::Union(tags, members) => match members.get(usize::from(tags.value::<u8>(row))) {
                 Some((_, member)) => write(out, member, row),
@@ -154,10 +154,20 @@ fn bignum(out: &mut Vec<u8>, cell: &[u8]) {
 
 /// A text in quotes; `null` when it is no UTF-8.
 pub(super) fn text(out: &mut Vec<u8>, text: &[u8]) {
+    let is_special = |byte: u8| !(0x20..0x80).contains(&byte) | (byte == b'"') | (byte == b'\\');
+    // Without early returns, so that many bytes are looked at together: most texts hold nothing special.
+    if !text
+        .iter()
+        .fold(false, |special, byte| special | is_special(*byte))
+    {
+        out.reserve(text.len() + 2);
+        out.push(b'"');
+        out.extend_from_slice(text);
+        return out.push(b'"');
+    }
     if std::str::from_utf8(text).is_err() {
         return out.extend_from_slice(b"null");
     }
-    out.reserve(text.len() + 2);
     out.push(b'"');
     let mut plain = 0;
     for (at, byte) in text.iter().enumerate() {
@@ -278,19 +288,24 @@ unsafe fn list(out: &mut Vec<u8>, items: &Vector, rows: std::ops::Range<usize>) 
     out.push(b']');
 }
 
+/// What an object has before a field's value.
+pub(super) fn label(is_first: bool, name: &str) -> Vec<u8> {
+    let mut out = vec![if is_first { b'{' } else { b',' }];
+    text(&mut out, name.as_bytes());
+    out.push(b':');
+    out
+}
+
 /// # Safety
 /// The row is within the fields' vectors.
-unsafe fn structure(out: &mut Vec<u8>, fields: &[(String, Vector)], row: usize) {
+unsafe fn structure(out: &mut Vec<u8>, fields: &Fields, row: usize) {
     // A tuple's fields have no names, and an object would lose all but one.
-    let named = fields.iter().any(|(name, _)| !name.is_empty());
-    out.push(if named { b'{' } else { b'[' });
-    for (index, (name, field)) in fields.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        if named {
-            text(out, name.as_bytes());
-            out.push(b':');
+    let named = fields.all.iter().any(|(name, _)| !name.is_empty());
+    for (index, (_, field)) in fields.all.iter().enumerate() {
+        match (named, index) {
+            (true, _) => out.extend_from_slice(&fields.labels[index]),
+            (false, 0) => out.push(b'['),
+            (false, _) => out.push(b','),
         }
         // SAFETY: as the caller says.
         unsafe { write(out, field, row) };

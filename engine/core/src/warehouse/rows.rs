@@ -16,7 +16,7 @@ pub struct Rows<'c> {
     // In this order: the chunk lives in the result, the result on the connection.
     chunk: Option<Chunk>,
     result: QueryResult,
-    _running: Running,
+    running: Running,
     names: Vec<String>,
     next: usize,
     _connection: PhantomData<&'c mut ()>,
@@ -27,7 +27,7 @@ pub struct Rows<'c> {
 unsafe impl Send for Rows<'_> {}
 
 impl Rows<'_> {
-    pub(super) fn start(link: Arc<Link>, sql: &str) -> Result<Self, WarehouseError> {
+    pub(super) fn start(link: &Arc<Link>, sql: &str) -> Result<Self, WarehouseError> {
         let running = link.enter()?;
         let sql = statement(sql)?;
         let mut prepared = Prepared(ptr::null_mut());
@@ -64,7 +64,7 @@ impl Rows<'_> {
         Ok(Self {
             chunk: None,
             result,
-            _running: running,
+            running,
             names,
             next: 0,
             _connection: PhantomData,
@@ -107,6 +107,7 @@ impl Rows<'_> {
     fn fetch(&mut self) -> Result<bool, WarehouseError> {
         self.chunk = None;
         self.next = 0;
+        self.running.check()?;
         // SAFETY: the result is initialised; DuckDB gives null at the end and on an error.
         let raw = unsafe { ffi::duckdb_fetch_chunk(self.result.handle()) };
         if raw.is_null() {

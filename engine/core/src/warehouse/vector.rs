@@ -10,6 +10,7 @@ use std::rc::Rc;
 use duckdb::ffi;
 
 use super::connection::text_at;
+use super::json;
 
 /// What a vector holds. Numbers tell how wide the stored values are, in bits.
 pub(super) enum Kind {
@@ -61,11 +62,19 @@ pub(super) enum Kind {
     Enum32(Dictionary),
     List(Box<Vector>),
     Array(Box<Vector>, usize),
-    /// Fields with their names, and the order of the names.
-    Struct(Vec<(String, Vector)>, Vec<usize>),
+    Struct(Fields),
     Map(Box<Vector>, Box<Vector>),
     /// The member of each row, then the members with their names.
     Union(Box<Vector>, Vec<(String, Vector)>),
+}
+
+/// The fields of a struct.
+pub(super) struct Fields {
+    pub(super) all: Vec<(String, Vector)>,
+    /// Their places in the order of their names.
+    pub(super) by_name: Vec<usize>,
+    /// What a JSON object has before each value: brace or comma, name and colon.
+    pub(super) labels: Vec<Vec<u8>>,
 }
 
 /// What TIMETZ stores for an offset of zero.
@@ -330,8 +339,9 @@ unsafe fn kind_of(vector: ffi::duckdb_vector, logical: LogicalType) -> Result<Ki
                 Kind::Text
             }
         }
-        // SAFETY (of what is called): the caller vouches for vector and type.
+        // SAFETY: the type is a decimal.
         ffi::DUCKDB_TYPE_DUCKDB_TYPE_DECIMAL => unsafe { decimal(&logical)? },
+        // SAFETY: the type is an enum.
         ffi::DUCKDB_TYPE_DUCKDB_TYPE_ENUM => unsafe { enumeration(logical)? },
         // SAFETY: a list has a child.
         ffi::DUCKDB_TYPE_DUCKDB_TYPE_LIST => unsafe {
@@ -406,8 +416,9 @@ unsafe fn enumeration(logical: LogicalType) -> Result<Kind, Unreadable> {
 /// # Safety
 /// The vector is valid and of that type, a struct.
 unsafe fn structure(vector: ffi::duckdb_vector, logical: &LogicalType) -> Result<Kind, Unreadable> {
-    // SAFETY: the caller vouches for the type; indices stay below its count.
+    // SAFETY: the caller vouches for the type.
     let count = unsafe { ffi::duckdb_struct_type_child_count(logical.0) };
+    // SAFETY: the index is below the count, and the vector is the type's.
     let field = |index| unsafe {
         let name = Allocated(ffi::duckdb_struct_type_child_name(logical.0, index)).text();
         Ok((
@@ -421,7 +432,16 @@ unsafe fn structure(vector: ffi::duckdb_vector, logical: &LogicalType) -> Result
     let mut by_name: Vec<usize> = (0..fields.len()).collect();
     // Stable, so that the unnamed fields of a tuple keep their order.
     by_name.sort_by(|a, b| fields[*a].0.cmp(&fields[*b].0));
-    Ok(Kind::Struct(fields, by_name))
+    let labels = fields
+        .iter()
+        .enumerate()
+        .map(|(index, (name, _))| json::label(index == 0, name))
+        .collect();
+    Ok(Kind::Struct(Fields {
+        all: fields,
+        by_name,
+        labels,
+    }))
 }
 
 /// # Safety
@@ -434,6 +454,7 @@ unsafe fn union(vector: ffi::duckdb_vector, logical: &LogicalType) -> Result<Kin
             Vector::new(ffi::duckdb_struct_vector_get_child(vector, 0))?,
         )
     };
+    // SAFETY: the index is below the count; the first child is the number of the member.
     let member = |index| unsafe {
         let name = Allocated(ffi::duckdb_union_type_member_name(logical.0, index)).text();
         Ok((

@@ -80,7 +80,7 @@ impl Builder {
         match self.open.last_mut() {
             Some(Node::Array(items)) => items.push(node),
             Some(Node::Object(members)) => {
-                members.push((self.names.pop().unwrap_or_default(), node))
+                members.push((self.names.pop().unwrap_or_default(), node));
             }
             _ => {}
         }

@@ -129,7 +129,7 @@ impl Walk {
                 None,
             ));
         }
-        if expression.text("class") != "" && !expression.text("alias").is_empty() {
+        if !expression.text("alias").is_empty() {
             return Err(Refusal::of(
                 expression,
                 "an expression needs no name here; leave AS out",
