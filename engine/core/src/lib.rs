@@ -10,4 +10,5 @@ pub mod operation;
 pub mod outcome;
 pub mod project;
 pub mod report;
+pub mod schedule;
 pub mod warehouse;
