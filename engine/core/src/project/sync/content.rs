@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use chrono_tz::Tz;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+
+use crate::schedule::Cron;
 
 use super::{From, Guards, Mapping, Match, Mode, OnRemoved, Returning, ScheduleConfig, Sync};
 use crate::project::quantity::Span;
@@ -213,9 +216,11 @@ impl ScheduleContent {
             Some(name) => Some(zone(name, "schedule.timezone", review)?),
             None => None,
         };
-        Some(ScheduleConfig::Cron {
-            expression: self.cron?,
-            zone,
-        })
+        let expression = self.cron?;
+        // Which zone it is in changes nothing about whether it can be read.
+        if let Err(error) = Cron::parse(&expression, zone.unwrap_or(Tz::UTC)) {
+            review.note("schedule.cron", error.to_string());
+        }
+        Some(ScheduleConfig::Cron { expression, zone })
     }
 }

@@ -36,6 +36,16 @@ fn schedules_are_intervals_or_cron_or_none() {
         Some(ScheduleConfig::Interval(Duration::from_secs(5400)))
     );
     assert_eq!(
+        wrong_sync(cron, "schedule: {cron: \"0 0 30 2 *\"}\n"),
+        ["12:18: schedule.cron: the cron expression `0 0 30 2 *` never fires: no such day comes"]
+    );
+    assert_eq!(
+        wrong_sync(cron, "schedule: {cron: \"0 25 * * *\"}\n"),
+        [
+            "12:18: schedule.cron: the hour `25` of the cron expression is wrong: `25` is none of its values, which are 0 to 23"
+        ]
+    );
+    assert_eq!(
         wrong_sync(cron, "schedule: {every: 90 minutes}\n"),
         [
             "12:19: schedule.every: found `90 minutes`; must be a length of time in days, hours, minutes and seconds; for example `15m`, `1h30m` or `1d`"
