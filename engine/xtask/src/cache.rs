@@ -3,7 +3,7 @@
 //! An entry is a folder that is filled under another name and renamed when it is complete: one that is there is whole.
 
 use std::env;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -23,12 +23,9 @@ impl Cache {
             .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("outflow")))
             .or_else(|| env::home_dir().map(|dir| dir.join(".cache/outflow")))
             .context("there is no home folder to keep downloads in: set OUTFLOW_CACHE to a folder")?;
-        Ok(Cache { root: std::path::absolute(&root)? })
-    }
-
-    /// Where the entries are.
-    pub fn root(&self) -> &Path {
-        &self.root
+        Ok(Cache {
+            root: std::path::absolute(&root)?,
+        })
     }
 
     /// The entry's folder, if it is there.
@@ -63,13 +60,13 @@ impl Drop for Unfinished {
 
 /// Fails unless the file has this SHA-256, given in hexadecimal.
 pub fn verify(file: &Path, sha256: &str) -> Result<()> {
-    let mut hasher = Sha256::new();
-    let mut reader = File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
-    io::copy(&mut reader, &mut hasher)?;
-    let found: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let bytes = fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let found: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     if found != sha256 {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        bail!("{name} is not the file that was pinned: its SHA-256 is {found}, expected {sha256}; nothing of it was kept");
+        bail!(
+            "{name} is not the file that was pinned: its SHA-256 is {found}, expected {sha256}; nothing of it was kept"
+        );
     }
     Ok(())
 }
@@ -91,7 +88,9 @@ pub fn link(file: &Path, link: &Path) -> Result<()> {
     #[cfg(not(unix))]
     {
         remove(link)?;
-        fs::copy(file, link).map(drop).with_context(|| format!("{} cannot be copied", file.display()))
+        fs::copy(file, link)
+            .map(drop)
+            .with_context(|| format!("{} cannot be copied", file.display()))
     }
 }
 
@@ -122,10 +121,15 @@ mod tests {
             fs::write(dir.join("half"), "half")?;
             verify(&dir.join("half"), "00")
         });
-        assert!(result.unwrap_err().to_string().contains("half is not the file that was pinned"));
-        assert_eq!(fs::read_dir(cache.root()).unwrap().count(), 0);
+        assert!(
+            result
+                .unwrap_err()
+                .to_string()
+                .contains("half is not the file that was pinned")
+        );
+        assert_eq!(fs::read_dir(&cache.root).unwrap().count(), 0);
         assert!(cache.get("thing").is_none());
-        fs::remove_dir_all(cache.root()).unwrap();
+        fs::remove_dir_all(&cache.root).unwrap();
     }
 
     #[test]
@@ -134,11 +138,14 @@ mod tests {
         let entry = cache
             .add("thing", |dir| {
                 fs::write(dir.join("file"), "abc")?;
-                verify(&dir.join("file"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+                verify(
+                    &dir.join("file"),
+                    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+                )
             })
             .unwrap();
         assert_eq!(fs::read_to_string(entry.join("file")).unwrap(), "abc");
         assert_eq!(cache.get("thing"), Some(entry));
-        fs::remove_dir_all(cache.root()).unwrap();
+        fs::remove_dir_all(&cache.root).unwrap();
     }
 }

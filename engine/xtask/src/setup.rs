@@ -5,7 +5,6 @@
 
 mod duckdb;
 mod extension;
-mod guest;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -14,10 +13,9 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::cache::Cache;
-pub use guest::Compiler;
 
-/// Does what is missing, and gives the compiler for plugins.
-pub fn all(root: &Path) -> Result<Compiler> {
+/// Does what is missing.
+pub fn all(root: &Path) -> Result<()> {
     let cache = Cache::locate()?;
     let native = root.join("target/native");
     let library = duckdb::ready(&cache, &native)?;
@@ -26,7 +24,7 @@ pub fn all(root: &Path) -> Result<Compiler> {
         // The crate's copy of the sources lacks it; the prebuilt library has it inside.
         extension::ready("icu", &cache, &native)?;
     }
-    guest::ready(&cache)
+    Ok(())
 }
 
 /// The line about one thing that takes time: says what is done, then how long it took.
@@ -40,7 +38,10 @@ impl Step {
         print!("setup: {what} …");
         // That the terminal is gone is no reason to stop.
         let _ = io::stdout().flush();
-        Step { started: Instant::now(), finished: false }
+        Step {
+            started: Instant::now(),
+            finished: false,
+        }
     }
 
     fn done(mut self) {

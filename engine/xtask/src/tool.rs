@@ -32,12 +32,19 @@ pub fn cargo() -> Command {
 /// Runs the command silently and gives its standard output; its error has the last lines of what it said.
 pub fn output(command: &mut Command) -> Result<String> {
     let name = describe(command);
-    let done = command.stdin(Stdio::null()).output().with_context(|| format!("`{name}` cannot be started"))?;
+    let done = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("`{name}` cannot be started"))?;
     if !done.status.success() {
         let said = [done.stdout, done.stderr].concat();
         let said = String::from_utf8_lossy(&said);
         let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
-        bail!("`{name}` failed ({}): {}", done.status, lines[lines.len().saturating_sub(4)..].join(" / "));
+        bail!(
+            "`{name}` failed ({}): {}",
+            done.status,
+            lines[lines.len().saturating_sub(4)..].join(" / ")
+        );
     }
     Ok(String::from_utf8_lossy(&done.stdout).into_owned())
 }
@@ -45,7 +52,10 @@ pub fn output(command: &mut Command) -> Result<String> {
 /// Runs the command with its output on the terminal.
 pub fn show(command: &mut Command) -> Result<()> {
     let name = describe(command);
-    let status = command.stdin(Stdio::null()).status().with_context(|| format!("`{name}` cannot be started"))?;
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("`{name}` cannot be started"))?;
     if !status.success() {
         bail!("`{name}` failed ({status})");
     }

@@ -24,10 +24,30 @@ const NPM_VERSION: &str = "1.5.5-r.5";
 
 /// Operating system, architecture, npm's name for both, and the SHA-256 of npm's archive.
 const PREBUILT: [(&str, &str, &str, &str); 4] = [
-    ("linux", "x86_64", "linux-x64", "86d2bda909785550e8a14a57a8a4584827aff0e268d8f1a58c3fd48559f7020e"),
-    ("linux", "aarch64", "linux-arm64", "3b85f3ea438f7dc3691d7b5e6e4222ffe9127fd17885f96ca72e0c99925c348e"),
-    ("macos", "x86_64", "darwin-x64", "1266f62ac7c02f7971554a2b0b2c4c19923a97258bfdf1b203873e174e7a28c4"),
-    ("macos", "aarch64", "darwin-arm64", "08b3cfd7d4d620a5fb67ef49db28551b767107266af3a8e2600e49d99ee59456"),
+    (
+        "linux",
+        "x86_64",
+        "linux-x64",
+        "86d2bda909785550e8a14a57a8a4584827aff0e268d8f1a58c3fd48559f7020e",
+    ),
+    (
+        "linux",
+        "aarch64",
+        "linux-arm64",
+        "3b85f3ea438f7dc3691d7b5e6e4222ffe9127fd17885f96ca72e0c99925c348e",
+    ),
+    (
+        "macos",
+        "x86_64",
+        "darwin-x64",
+        "1266f62ac7c02f7971554a2b0b2c4c19923a97258bfdf1b203873e174e7a28c4",
+    ),
+    (
+        "macos",
+        "aarch64",
+        "darwin-arm64",
+        "08b3cfd7d4d620a5fb67ef49db28551b767107266af3a8e2600e49d99ee59456",
+    ),
 ];
 
 /// CPU time that compiling takes, measured.
@@ -58,19 +78,32 @@ pub fn ready(cache: &Cache, native: &Path) -> Result<Origin> {
 
 /// The library in the folder that the user set, where it is not the one that this set-up fills.
 fn own_library(native: &Path) -> Result<Option<PathBuf>> {
-    let Some(dir) = env::var_os("DUCKDB_LIB_DIR").map(PathBuf::from).filter(|dir| dir != native) else {
+    let Some(dir) = env::var_os("DUCKDB_LIB_DIR")
+        .map(PathBuf::from)
+        .filter(|dir| dir != native)
+    else {
         return Ok(None);
     };
     let library = dir.join(library_name());
     if !library.exists() {
-        bail!("DUCKDB_LIB_DIR names {}, where there is no {}; unset it to have one fetched", dir.display(), library_name());
+        bail!(
+            "DUCKDB_LIB_DIR names {}, where there is no {}; unset it to have one fetched",
+            dir.display(),
+            library_name()
+        );
     }
     Ok(Some(library))
 }
 
 fn find(cache: &Cache) -> Option<(PathBuf, Origin)> {
-    let prebuilt = cache.get(&entry_name(Origin::Prebuilt)).map(|entry| (entry, Origin::Prebuilt));
-    prebuilt.or_else(|| cache.get(&entry_name(Origin::Compiled)).map(|entry| (entry, Origin::Compiled)))
+    let prebuilt = cache
+        .get(&entry_name(Origin::Prebuilt))
+        .map(|entry| (entry, Origin::Prebuilt));
+    prebuilt.or_else(|| {
+        cache
+            .get(&entry_name(Origin::Compiled))
+            .map(|entry| (entry, Origin::Compiled))
+    })
 }
 
 fn obtain(cache: &Cache) -> Result<(PathBuf, Origin)> {
@@ -98,7 +131,10 @@ fn prebuilt_for_here() -> Option<(&'static str, &'static str)> {
     if OS == "linux" && !cfg!(target_env = "gnu") {
         return None;
     }
-    PREBUILT.iter().find(|(os, arch, ..)| *os == OS && *arch == ARCH).map(|(_, _, platform, sha256)| (*platform, *sha256))
+    PREBUILT
+        .iter()
+        .find(|(os, arch, ..)| *os == OS && *arch == ARCH)
+        .map(|(_, _, platform, sha256)| (*platform, *sha256))
 }
 
 /// Fetches the prebuilt library. The inner error is npm's, after which there are other ways; a wrong file is the outer.
@@ -138,9 +174,16 @@ fn fetch(cache: &Cache, platform: &str, sha256: &str) -> Result<Result<PathBuf>>
 /// The workspace then links it like a prebuilt one, and no later build or second clone compiles DuckDB again. (A program
 /// that embeds the crate can instead turn on the feature `bundled`.)
 fn compile(cache: &Cache) -> Result<PathBuf> {
-    let compiler = env::var("CXX").ok().or_else(|| ["c++", "g++", "clang++"].map(str::to_owned).into_iter().find(|name| tool::find(name).is_some()));
+    let compiler = env::var("CXX").ok().or_else(|| {
+        ["c++", "g++", "clang++"]
+            .map(str::to_owned)
+            .into_iter()
+            .find(|name| tool::find(name).is_some())
+    });
     let Some(compiler) = compiler else {
-        bail!("to compile DuckDB, install a C++ compiler (Debian: `apt-get install g++`), or install npm to fetch a prebuilt library");
+        bail!(
+            "to compile DuckDB, install a C++ compiler (Debian: `apt-get install g++`), or install npm to fetch a prebuilt library"
+        );
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     println!(
@@ -165,7 +208,10 @@ fn compile(cache: &Cache) -> Result<PathBuf> {
         tool::output(&mut shared_library(&compiler, &archive, &dir.join(library_name())))?;
         Ok(fs::remove_dir_all(build)?)
     })?;
-    println!("setup: DuckDB {VERSION} library: compiled in {:.0} minutes", started.elapsed().as_secs_f64() / 60.0);
+    println!(
+        "setup: DuckDB {VERSION} library: compiled in {:.0} minutes",
+        started.elapsed().as_secs_f64() / 60.0
+    );
     Ok(entry)
 }
 
@@ -176,7 +222,10 @@ fn built_archive(target: &Path) -> Result<PathBuf> {
             return Ok(archive);
         }
     }
-    bail!("the build of libduckdb-sys {SOURCE_CRATE} left no libduckdb.a under {}", target.display())
+    bail!(
+        "the build of libduckdb-sys {SOURCE_CRATE} left no libduckdb.a under {}",
+        target.display()
+    )
 }
 
 /// The command that makes a shared library of everything in the archive.
@@ -186,7 +235,9 @@ fn shared_library(compiler: &str, archive: &Path, library: &Path) -> Command {
         command.args(["-dynamiclib", "-install_name", "@rpath/libduckdb.dylib"]);
         command.arg(format!("-Wl,-force_load,{}", archive.display()));
     } else {
-        command.args(["-shared", "-Wl,-soname,libduckdb.so", "-Wl,--whole-archive"]).arg(archive);
+        command
+            .args(["-shared", "-Wl,-soname,libduckdb.so", "-Wl,--whole-archive"])
+            .arg(archive);
         command.args(["-Wl,--no-whole-archive", "-lpthread", "-ldl", "-lm"]);
     }
     command.arg("-o").arg(library);
@@ -201,7 +252,11 @@ fn entry_name(origin: Origin) -> String {
 }
 
 fn library_name() -> &'static str {
-    if OS == "macos" { "libduckdb.dylib" } else { "libduckdb.so" }
+    if OS == "macos" {
+        "libduckdb.dylib"
+    } else {
+        "libduckdb.so"
+    }
 }
 
 #[cfg(test)]
@@ -211,9 +266,15 @@ mod tests {
     #[test]
     fn every_version_here_is_of_the_same_duckdb() {
         let workspace = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml")).unwrap();
-        assert!(workspace.contains(&format!("duckdb = \"={SOURCE_CRATE}\"")), "the workspace pins another crate");
+        assert!(
+            workspace.contains(&format!("duckdb = \"={SOURCE_CRATE}\"")),
+            "the workspace pins another crate"
+        );
         let encoded: u32 = SOURCE_CRATE.split('.').nth(1).unwrap().parse().unwrap();
-        assert_eq!(format!("{}.{}.{}", encoded / 10_000, encoded / 100 % 100, encoded % 100), VERSION);
+        assert_eq!(
+            format!("{}.{}.{}", encoded / 10_000, encoded / 100 % 100, encoded % 100),
+            VERSION
+        );
         assert!(NPM_VERSION.starts_with(&format!("{VERSION}-")));
     }
 
@@ -223,7 +284,13 @@ mod tests {
         fs::create_dir_all(&dir).unwrap();
         fs::write(dir.join("a.cpp"), "extern \"C\" int duckdb_answer() { return 42; }").unwrap();
         let (object, archive, library) = (dir.join("a.o"), dir.join("liba.a"), dir.join(library_name()));
-        tool::output(Command::new("c++").args(["-c", "-fPIC", "-o"]).arg(&object).arg(dir.join("a.cpp"))).unwrap();
+        tool::output(
+            Command::new("c++")
+                .args(["-c", "-fPIC", "-o"])
+                .arg(&object)
+                .arg(dir.join("a.cpp")),
+        )
+        .unwrap();
         tool::output(Command::new("ar").arg("rcs").arg(&archive).arg(&object)).unwrap();
         tool::output(&mut shared_library("c++", &archive, &library)).unwrap();
         let symbols = tool::output(Command::new("nm").arg("-g").arg(&library)).unwrap();
