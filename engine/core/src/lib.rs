@@ -4,10 +4,14 @@
 //! knows no wasm, no network and no catalog.
 
 pub mod delivery;
+pub(crate) mod diff;
 pub mod destination;
 pub mod journal;
+pub mod ledger;
+pub mod mapping;
 pub mod operation;
 pub mod outcome;
+pub mod plan;
 pub mod project;
 pub mod report;
 pub mod schedule;
