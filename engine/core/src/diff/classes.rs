@@ -93,7 +93,11 @@ pub(crate) struct Tally(Vec<(Change, Action, u64)>);
 impl Tally {
     /// How many have that action.
     pub(crate) fn of(&self, action: Action) -> u64 {
-        self.0.iter().filter(|(_, its, _)| *its == action).map(|(_, _, count)| count).sum()
+        self.0
+            .iter()
+            .filter(|(_, its, _)| *its == action)
+            .map(|(_, _, count)| count)
+            .sum()
     }
 
     /// Those that become operations.
@@ -108,7 +112,11 @@ impl Tally {
 
     /// Rows of the model that differ.
     pub(crate) fn rows(&self) -> u64 {
-        self.0.iter().filter(|(change, action, _)| *change != Change::Removed && *action != Action::Keep).map(|(_, _, count)| count).sum()
+        self.0
+            .iter()
+            .filter(|(change, action, _)| *change != Change::Removed && *action != Action::Keep)
+            .map(|(_, _, count)| count)
+            .sum()
     }
 
     fn split(&self, which: impl Fn(Action) -> bool) -> Split {
@@ -124,7 +132,10 @@ impl Tally {
     /// Reads it from `~changes`.
     pub(crate) fn read(connection: &Connection) -> Result<Self, WarehouseError> {
         let rows = connection.query_rows::<_, WarehouseError>(
-            &format!("SELECT change, action, count(*) FROM {} GROUP BY ALL", temporary("changes")),
+            &format!(
+                "SELECT change, action, count(*) FROM {} GROUP BY ALL",
+                temporary("changes")
+            ),
             |row| Ok((row.get::<String>(0)?, row.get::<String>(1)?, row.get::<u64>(2)?)),
         )?;
         let parse = |(change, action, count): (String, String, u64)| {
@@ -138,7 +149,11 @@ impl Tally {
 /// Compares `~desired` with the entries.
 pub(crate) fn changes(connection: &Connection, rules: &Rules<'_>) -> Result<Tally, WarehouseError> {
     drop_temporary(connection, &["changes"])?;
-    connection.execute(&format!("CREATE TEMP TABLE {} AS {}", temporary("changes"), rules.writes()))?;
+    connection.execute(&format!(
+        "CREATE TEMP TABLE {} AS {}",
+        temporary("changes"),
+        rules.writes()
+    ))?;
     connection.execute(&format!("INSERT INTO {} {}", temporary("changes"), rules.removals()))?;
     if rules.mode == Mode::Update {
         rules.wait_after_no_match(connection)?;
@@ -152,7 +167,11 @@ pub(crate) fn changes(connection: &Connection, rules: &Rules<'_>) -> Result<Tall
 
 /// Holds back every removal (rule 10).
 pub(crate) fn hold_removals(connection: &Connection, whole: bool) -> Result<Tally, WarehouseError> {
-    let set = if whole { "change = 'changed', action = 'keep'" } else { "action = 'held'" };
+    let set = if whole {
+        "change = 'changed', action = 'keep'"
+    } else {
+        "action = 'held'"
+    };
     connection.execute(&format!(
         "UPDATE {} SET {set} WHERE change = 'removed' AND action NOT IN ('end', 'gone')",
         temporary("changes")
@@ -177,11 +196,18 @@ impl Rules<'_> {
             );
             (join, "x.entries IS NOT NULL", "x.memory", "x.fresh")
         };
-        let equal = format!("(e.h = d.h AND NOT e.uncertain AND NOT e.memory AND e.epoch = {})", self.epoch);
+        let equal = format!(
+            "(e.h = d.h AND NOT e.uncertain AND NOT e.memory AND e.epoch = {})",
+            self.epoch
+        );
         let class = format!("CASE WHEN {known} AND NOT ({fresh}) THEN 'changed' ELSE 'added' END");
         let (filter, change, action) = match self.mode {
             _ if self.resync && self.whole => ("TRUE".to_owned(), "'added'".to_owned(), "'send'".to_owned()),
-            _ if self.resync => (format!("{equal} IS NOT TRUE"), "'added'".to_owned(), "'send'".to_owned()),
+            _ if self.resync => (
+                format!("{equal} IS NOT TRUE"),
+                "'added'".to_owned(),
+                "'send'".to_owned(),
+            ),
             Mode::All => ("TRUE".to_owned(), class, "'send'".to_owned()),
             Mode::Insert => self.insert_class(&equal, known, memory),
             Mode::Upsert | Mode::Update | Mode::Mirror => (format!("{equal} IS NOT TRUE"), class, "'send'".to_owned()),

@@ -21,7 +21,11 @@ pub(crate) fn desired(connection: &Connection, query: &str) -> Result<Desired, W
     let table = temporary("desired");
     drop_temporary(connection, &["desired"])?;
     connection.execute(&format!("CREATE TEMP TABLE {table} AS {query}"))?;
-    Ok(Desired { fingerprint: fingerprint_of(connection, &table)?, null_keys: 0, invalid: 0 })
+    Ok(Desired {
+        fingerprint: fingerprint_of(connection, &table)?,
+        null_keys: 0,
+        invalid: 0,
+    })
 }
 
 impl Desired {
@@ -71,5 +75,8 @@ pub(crate) fn fingerprint_of(connection: &Connection, table: &str) -> Result<Fin
         |row| Ok((row.get::<u64>(0)?, row.get::<String>(1)?, row.get::<String>(2)?)),
     )?;
     let (rows, low, high) = read.unwrap_or_default();
-    Ok(Fingerprint { rows, sums: format!("{low} {high}") })
+    Ok(Fingerprint {
+        rows,
+        sums: format!("{low} {high}"),
+    })
 }

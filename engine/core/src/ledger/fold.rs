@@ -66,7 +66,15 @@ impl Ledger {
         // A journal of an earlier plan says nothing of this one.
         let journal = journal.filter(|reader| reader.header().sequence == plan.sequence);
         let verdicts = Verdicts::read(journal, plan.operations.total())?;
-        let folded = connection.transaction(|connection| Fold { connection, meta: &mut meta, plan: &plan, verdicts: &verdicts }.run())?;
+        let folded = connection.transaction(|connection| {
+            Fold {
+                connection,
+                meta: &mut meta,
+                plan: &plan,
+                verdicts: &verdicts,
+            }
+            .run()
+        })?;
         tables::drop_temporary(connection, &["verdicts"])?;
         self.set(meta);
         Ok(folded)
@@ -106,7 +114,11 @@ impl Fold<'_> {
             self.meta.resync_open = false;
         }
         let counts = tally.counts(self.plan.operations, all_missing);
-        self.meta.clean = if (ended || !self.plan.whole) && self.is_clean(&counts, all_missing)? { self.plan.clean.clone() } else { None };
+        self.meta.clean = if (ended || !self.plan.whole) && self.is_clean(&counts, all_missing)? {
+            self.plan.clean.clone()
+        } else {
+            None
+        };
         self.meta.rows = tables::count(self.connection, ENTRIES)?;
         self.meta.sequence += 1;
         self.meta.write(self.connection)?;
@@ -117,7 +129,12 @@ impl Fold<'_> {
                 tally.missing_removals
             ));
         }
-        Ok(Folded { run: self.plan.run, counts, all_missing, notes })
+        Ok(Folded {
+            run: self.plan.run,
+            counts,
+            all_missing,
+            notes,
+        })
     }
 
     fn execute(&self, sql: impl AsRef<str>) -> Result<u64, WarehouseError> {
@@ -187,9 +204,14 @@ impl Fold<'_> {
         tables::drop_temporary(self.connection, &["earlier"])?;
         self.execute(format!("CREATE TEMP TABLE {earlier} AS FROM {UNSETTLED}"))?;
         if tables::count(self.connection, &earlier)? > 0 {
-            let attempted = format!("(SELECT {} FROM {source} WHERE v.state IS DISTINCT FROM 'aborted')", layout.identity("p."));
+            let attempted = format!(
+                "(SELECT {} FROM {source} WHERE v.state IS DISTINCT FROM 'aborted')",
+                layout.identity("p.")
+            );
             for same in [layout.same_key("u", "a"), layout.same_place("u", "a")] {
-                self.execute(format!("DELETE FROM {UNSETTLED} AS u USING {attempted} AS a WHERE {same}"))?;
+                self.execute(format!(
+                    "DELETE FROM {UNSETTLED} AS u USING {attempted} AS a WHERE {same}"
+                ))?;
             }
         }
         self.execute(format!(
@@ -210,9 +232,20 @@ impl Fold<'_> {
     /// A plan of writes alone, where nothing of the old entries remains: its rows are the entries.
     fn become_entries(&self) -> Result<(), WarehouseError> {
         tables::replace_entries(self.connection, PLAN)?;
-        let of = |states: &str| format!("ordinal IN (SELECT ordinal FROM {} WHERE state IN ({states}))", verdicts());
-        self.execute(format!("DELETE FROM {ENTRIES} WHERE {}", of("'aborted', 'rejected', 'unmatched'")))?;
-        self.execute(format!("UPDATE {ENTRIES} SET uncertain = true, h = NULL WHERE {}", of("'unknown'")))?;
+        let of = |states: &str| {
+            format!(
+                "ordinal IN (SELECT ordinal FROM {} WHERE state IN ({states}))",
+                verdicts()
+            )
+        };
+        self.execute(format!(
+            "DELETE FROM {ENTRIES} WHERE {}",
+            of("'aborted', 'rejected', 'unmatched'")
+        ))?;
+        self.execute(format!(
+            "UPDATE {ENTRIES} SET uncertain = true, h = NULL WHERE {}",
+            of("'unknown'")
+        ))?;
         self.execute(format!(
             "UPDATE {ENTRIES} AS e SET dest_id = v.id FROM {} AS v WHERE e.ordinal = v.ordinal AND v.id IS NOT NULL",
             verdicts()
@@ -238,7 +271,11 @@ impl Fold<'_> {
 
     /// An accepted removal, and no match at a place, settle all that is there (rules 12 and 20).
     fn settle_missing(&self, all_missing: bool) -> Result<(), WarehouseError> {
-        let unmatched = if all_missing { "v.state = 'unmatched' AND p.change <> 'removed'" } else { "v.state = 'unmatched'" };
+        let unmatched = if all_missing {
+            "v.state = 'unmatched' AND p.change <> 'removed'"
+        } else {
+            "v.state = 'unmatched'"
+        };
         self.delete_at(&format!(
             "{} WHERE {unmatched} OR (p.change = 'removed' AND coalesce(v.state, 'accepted') = 'accepted')",
             joined()
@@ -259,7 +296,10 @@ impl Fold<'_> {
     /// An unknown operation makes all that is at its place uncertain; a write there is an entry from now on (rule 3).
     fn doubt(&self) -> Result<(), WarehouseError> {
         let layout = self.layout();
-        let unknown = format!("{PLAN} AS p JOIN {} AS v ON p.ordinal = v.ordinal WHERE v.state = 'unknown'", verdicts());
+        let unknown = format!(
+            "{PLAN} AS p JOIN {} AS v ON p.ordinal = v.ordinal WHERE v.state = 'unknown'",
+            verdicts()
+        );
         self.execute(format!(
             "UPDATE {ENTRIES} AS e SET uncertain = true FROM (SELECT DISTINCT {place} FROM {unknown}) AS a WHERE {same}",
             place = layout.identity("p."),

@@ -142,9 +142,8 @@ impl Meta {
 
     /// Reads it; `None` where the file has no tables yet.
     pub(super) fn read(connection: &Connection) -> Result<Option<Self>, LedgerError> {
-        let tables: Option<u64> = connection.scalar(
-            "SELECT count(*) FROM duckdb_tables() WHERE database_name = 'ledger' AND table_name = 'meta'",
-        )?;
+        let tables: Option<u64> = connection
+            .scalar("SELECT count(*) FROM duckdb_tables() WHERE database_name = 'ledger' AND table_name = 'meta'")?;
         if tables.unwrap_or_default() == 0 {
             return Ok(None);
         }
@@ -154,9 +153,14 @@ impl Meta {
         // The version comes first: what a newer one wrote need not be readable.
         let version: Version = serde_json::from_str(&text).map_err(|error| LedgerError::Damaged(error.to_string()))?;
         if version.format > FORMAT || version.hash_scheme != HASH_SCHEME {
-            return Err(LedgerError::Newer { format: version.format, hash_scheme: version.hash_scheme });
+            return Err(LedgerError::Newer {
+                format: version.format,
+                hash_scheme: version.hash_scheme,
+            });
         }
-        serde_json::from_str(&text).map(Some).map_err(|error| LedgerError::Damaged(error.to_string()))
+        serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|error| LedgerError::Damaged(error.to_string()))
     }
 
     /// Writes it, within a transaction.

@@ -26,8 +26,12 @@ pub(crate) const TAIL: &str = "dest_id, epoch, assumed, uncertain, memory";
 /// - `uncertain`: the destination may hold something else (rule 3).
 /// - `memory`: the key left in insert mode and is remembered (rule 19).
 fn rows(layout: &Layout) -> String {
-    let images: String =
-        layout.image.iter().enumerate().map(|(index, column)| format!("i{index} {}, ", column.data_type)).collect();
+    let images: String = layout
+        .image
+        .iter()
+        .enumerate()
+        .map(|(index, column)| format!("i{index} {}, ", column.data_type))
+        .collect();
     format!(
         "(ordinal UBIGINT, change VARCHAR, kind VARCHAR, op_run UBIGINT, {}, h UHUGEINT, {images}\
          dest_id VARCHAR, epoch UBIGINT, assumed BOOLEAN, uncertain BOOLEAN, memory BOOLEAN)",
@@ -52,7 +56,10 @@ pub(crate) fn create_rows(connection: &Connection, table: &str, layout: &Layout)
 /// Makes the tables of unsettled operations and of proposed removals.
 pub(super) fn create_small(connection: &Connection, layout: &Layout) -> Result<(), WarehouseError> {
     create_unsettled(connection, UNSETTLED, layout)?;
-    connection.execute(&format!("CREATE TABLE {PROPOSED} (token VARCHAR, run UBIGINT, {})", layout.identity_definition()))?;
+    connection.execute(&format!(
+        "CREATE TABLE {PROPOSED} (token VARCHAR, run UBIGINT, {})",
+        layout.identity_definition()
+    ))?;
     Ok(())
 }
 
@@ -69,7 +76,9 @@ pub(crate) fn create_unsettled(connection: &Connection, table: &str, layout: &La
 
 /// Rows in a table.
 pub(crate) fn count(connection: &Connection, table: &str) -> Result<u64, WarehouseError> {
-    Ok(connection.scalar(&format!("SELECT count(*) FROM {table}"))?.unwrap_or_default())
+    Ok(connection
+        .scalar(&format!("SELECT count(*) FROM {table}"))?
+        .unwrap_or_default())
 }
 
 /// Copies `entries` into `into`, a new table of another layout: what both have is kept, the rest is null. Values whose
@@ -77,14 +86,21 @@ pub(crate) fn count(connection: &Connection, table: &str) -> Result<u64, Warehou
 pub(crate) fn reproject(connection: &Connection, from: &Layout, to: &Layout, into: &str) -> Result<(), WarehouseError> {
     create_rows(connection, into, to)?;
     let cast = |column: String, data_type: &str| format!("TRY_CAST(e.{column} AS {data_type})");
-    let keys = to.key.iter().enumerate().map(|(index, column)| cast(format!("k{index}"), &column.data_type));
-    let place = to.place.iter().map(|column| place_of(from, column).map_or("NULL".into(), |old| cast(old, &column.data_type)));
-    let image = to.image.iter().map(|column| {
-        match from.image.iter().position(|old| old.source == column.source) {
+    let keys = to
+        .key
+        .iter()
+        .enumerate()
+        .map(|(index, column)| cast(format!("k{index}"), &column.data_type));
+    let place = to
+        .place
+        .iter()
+        .map(|column| place_of(from, column).map_or("NULL".into(), |old| cast(old, &column.data_type)));
+    let image = to.image.iter().map(
+        |column| match from.image.iter().position(|old| old.source == column.source) {
             Some(old) => cast(format!("i{old}"), &column.data_type),
             None => "NULL".to_owned(),
-        }
-    });
+        },
+    );
     let identity: Vec<_> = keys.chain(place).collect();
     let image: String = image.map(|value| format!("{value}, ")).collect();
     connection.execute(&format!(
@@ -103,7 +119,10 @@ fn place_of(from: &Layout, column: &crate::warehouse::Column) -> Option<String> 
         return Some(format!("k{index}"));
     }
     let source = crate::mapping::ImageSource::Column(column.name.clone());
-    from.image.iter().position(|old| old.source == source).map(|index| format!("i{index}"))
+    from.image
+        .iter()
+        .position(|old| old.source == source)
+        .map(|index| format!("i{index}"))
 }
 
 /// Replaces the entries by the rows of `table`, in the ledger too, and makes the small tables anew for the layout.

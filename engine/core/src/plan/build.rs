@@ -25,33 +25,56 @@ impl Source {
     /// Reads the model once and for all.
     pub fn take_snapshot(connection: &Connection, projection: &Projection) -> Result<Self, WarehouseError> {
         tables::drop_temporary(connection, &["snapshot"])?;
-        connection.execute(&format!("CREATE TEMP TABLE {} AS SELECT * FROM {} AS r", temporary("snapshot"), projection.relation()))?;
+        connection.execute(&format!(
+            "CREATE TEMP TABLE {} AS SELECT * FROM {} AS r",
+            temporary("snapshot"),
+            projection.relation()
+        ))?;
         Ok(Self::Snapshot)
     }
 }
 
 /// Does what follows from differences without an operation, within the transaction that commits the plan.
-pub(super) fn apply(connection: &Connection, rules: &Rules<'_>, projection: &Projection, source: Source, tally: &Tally) -> Result<(), WarehouseError> {
+pub(super) fn apply(
+    connection: &Connection,
+    rules: &Rules<'_>,
+    projection: &Projection,
+    source: Source,
+    tally: &Tally,
+) -> Result<(), WarehouseError> {
     let changes = temporary("changes");
     let same = rules.layout.same_entry("e", "c");
     if tally.of(Action::Follow) > 0 {
         follow(connection, rules, projection, source)?;
     }
     if tally.of(Action::Give) + tally.of(Action::End) > 0 {
-        connection.execute(&format!("DELETE FROM {ENTRIES} AS e USING {changes} AS c WHERE c.action IN ('give', 'end') AND {same}"))?;
+        connection.execute(&format!(
+            "DELETE FROM {ENTRIES} AS e USING {changes} AS c WHERE c.action IN ('give', 'end') AND {same}"
+        ))?;
     }
     if tally.of(Action::Remember) > 0 {
-        connection.execute(&format!("UPDATE {ENTRIES} AS e SET memory = true FROM {changes} AS c WHERE c.action = 'remember' AND {same}"))?;
+        connection.execute(&format!(
+            "UPDATE {ENTRIES} AS e SET memory = true FROM {changes} AS c WHERE c.action = 'remember' AND {same}"
+        ))?;
     }
     if rules.resync {
-        connection.execute(&format!("UPDATE {ENTRIES} SET change = 'changed' WHERE change = 'gone'"))?;
-        connection.execute(&format!("UPDATE {ENTRIES} AS e SET change = 'gone' FROM {changes} AS c WHERE c.action = 'gone' AND {same}"))?;
+        connection.execute(&format!(
+            "UPDATE {ENTRIES} SET change = 'changed' WHERE change = 'gone'"
+        ))?;
+        connection.execute(&format!(
+            "UPDATE {ENTRIES} AS e SET change = 'gone' FROM {changes} AS c WHERE c.action = 'gone' AND {same}"
+        ))?;
     }
     prune(connection, rules)
 }
 
 /// Insert mode: the entry takes the row's values, which nobody sends (rule 17).
-fn follow(connection: &Connection, rules: &Rules<'_>, projection: &Projection, source: Source) -> Result<(), WarehouseError> {
+fn follow(
+    connection: &Connection,
+    rules: &Rules<'_>,
+    projection: &Projection,
+    source: Source,
+) -> Result<(), WarehouseError> {
     let layout = rules.layout;
     let followed = temporary("followed");
     tables::drop_temporary(connection, &["followed"])?;
@@ -65,7 +88,10 @@ fn follow(connection: &Connection, rules: &Rules<'_>, projection: &Projection, s
         changes = temporary("changes"),
         same = layout.same_entry("c", "d"),
     ))?;
-    connection.execute(&format!("DELETE FROM {ENTRIES} AS e USING {followed} AS f WHERE {}", layout.same_key("e", "f")))?;
+    connection.execute(&format!(
+        "DELETE FROM {ENTRIES} AS e USING {followed} AS f WHERE {}",
+        layout.same_key("e", "f")
+    ))?;
     connection.execute(&format!(
         "INSERT INTO {ENTRIES} SELECT 0, 'changed', '{kind}', {run}, {identity}, h, {images}dest_id, {epoch}, true, false, false FROM {followed}",
         kind = rules.write_kind(),
@@ -98,7 +124,13 @@ fn prune(connection: &Connection, rules: &Rules<'_>) -> Result<(), WarehouseErro
 
 /// Makes the plan's table: removals first, then writes, each by key. What is kept of a row is what this reading gives; it
 /// must be the rows that were compared, else the model is read once more, and only once (rule 5).
-pub(super) fn plan(connection: &Connection, rules: &Rules<'_>, projection: &Projection, source: Source, at: &Place) -> Result<(), PlanError> {
+pub(super) fn plan(
+    connection: &Connection,
+    rules: &Rules<'_>,
+    projection: &Projection,
+    source: Source,
+    at: &Place,
+) -> Result<(), PlanError> {
     let layout = rules.layout;
     tables::create_rows(connection, &at.plan, layout)?;
     let identity = layout.identity("");
@@ -112,8 +144,15 @@ pub(super) fn plan(connection: &Connection, rules: &Rules<'_>, projection: &Proj
         writes = writes(rules, projection, source),
         of_entries = of_entries(rules),
     ))?;
-    let planned = diff::fingerprint_of(connection, &format!("(SELECT h FROM {} WHERE change <> 'removed')", at.plan))?;
-    if planned == diff::fingerprint_of(connection, &compared(rules))? { Ok(()) } else { Err(PlanError::Moved) }
+    let planned = diff::fingerprint_of(
+        connection,
+        &format!("(SELECT h FROM {} WHERE change <> 'removed')", at.plan),
+    )?;
+    if planned == diff::fingerprint_of(connection, &compared(rules))? {
+        Ok(())
+    } else {
+        Err(PlanError::Moved)
+    }
 }
 
 /// Operations with the model's present rows.

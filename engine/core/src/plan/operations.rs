@@ -68,7 +68,10 @@ fn query(at: &Place) -> String {
     let cleared = quote::text(&layout.cleared_json().unwrap_or_else(|| "{}".to_owned()));
     let (previous, join) = if at.previous {
         let render = format!("CASE WHEN e.h IS NOT NULL THEN {} END", layout.record_json("e."));
-        (render, format!(" LEFT JOIN {} AS e ON {}", at.entries, layout.same_entry("e", "p")))
+        (
+            render,
+            format!(" LEFT JOIN {} AS e ON {}", at.entries, layout.same_entry("e", "p")),
+        )
     } else {
         ("NULL::VARCHAR".to_owned(), String::new())
     };
@@ -85,13 +88,20 @@ fn query(at: &Place) -> String {
 /// The hash that is an operation's id (rule 27): incarnation, key, place, kind, and the run that first planned it.
 fn id(at: &Place) -> String {
     let (keys, place) = (at.layout.keys("p."), at.layout.comparable_place("p."));
-    format!("outflow_hash({}, {keys}, {place}, p.kind, p.op_run)", quote::text(&at.incarnation))
+    format!(
+        "outflow_hash({}, {keys}, {place}, p.kind, p.op_run)",
+        quote::text(&at.incarnation)
+    )
 }
 
 fn operation(row: Row<'_>) -> Result<delivery::Planned, WarehouseError> {
     let change: &str = row.get(1)?;
     let kind: &str = row.get(2)?;
-    let wrong = |found: &str, wanted| WarehouseError::Cell { column: "kind".into(), found: found.to_owned(), wanted };
+    let wrong = |found: &str, wanted| WarehouseError::Cell {
+        column: "kind".into(),
+        found: found.to_owned(),
+        wanted,
+    };
     Ok(delivery::Planned {
         change: Change::parse(change).ok_or_else(|| wrong(change, "a change"))?,
         operation: Operation {

@@ -55,7 +55,13 @@ impl Planned {
                 same = layout.same_entry("e", "p"),
             );
             samples.extend(connection.query_rows::<_, WarehouseError>(&sql, |row| {
-                Ok(Sample { change: row.get(0)?, kind: row.get(1)?, key: row.get(2)?, before: row.get(3)?, after: row.get(4)? })
+                Ok(Sample {
+                    change: row.get(0)?,
+                    kind: row.get(1)?,
+                    key: row.get(2)?,
+                    before: row.get(3)?,
+                    after: row.get(4)?,
+                })
             })?);
         }
         Ok(samples)
@@ -75,6 +81,11 @@ impl Planned {
             desired = temporary("desired"),
             order = self.at.layout.identity("d."),
         );
-        connection.query_rows(&sql, |row| Ok(Invalid { key: row.get(0)?, reason: row.get(1)? }))
+        connection.query_rows(&sql, |row| {
+            Ok(Invalid {
+                key: row.get(0)?,
+                reason: row.get(1)?,
+            })
+        })
     }
 }

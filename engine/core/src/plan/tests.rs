@@ -64,12 +64,25 @@ struct Done {
 impl Done {
     /// Operations as `upsert 1 {"email":"a"}`, in order.
     fn sent(&self) -> Vec<String> {
-        self.operations.iter().map(|operation| format!("{} {} {}", operation.kind, plain(&operation.match_value), operation.fields)).collect()
+        self.operations
+            .iter()
+            .map(|operation| {
+                format!(
+                    "{} {} {}",
+                    operation.kind,
+                    plain(&operation.match_value),
+                    operation.fields
+                )
+            })
+            .collect()
     }
 
     /// Operations as `upsert 1`.
     fn heads(&self) -> Vec<String> {
-        self.operations.iter().map(|operation| format!("{} {}", operation.kind, plain(&operation.match_value))).collect()
+        self.operations
+            .iter()
+            .map(|operation| format!("{} {}", operation.kind, plain(&operation.match_value)))
+            .collect()
     }
 }
 
@@ -80,7 +93,10 @@ fn plain(json: &str) -> String {
 impl World {
     /// Key `id`, field `n`; a model of `(id, email, n)`.
     fn new() -> Self {
-        let mapping = |to: &str| Mapping { to: to.into(), from: From::Column(to.into()) };
+        let mapping = |to: &str| Mapping {
+            to: to.into(),
+            from: From::Column(to.into()),
+        };
         Self {
             folder: tempfile::tempdir().unwrap(),
             sql: String::new(),
@@ -96,7 +112,11 @@ impl World {
                 mappings: vec![mapping("n")],
                 on_removed: OnRemoved::Delete,
                 returning: Returning::Remember,
-                guards: Guards { max_removed: Threshold { share: 1.0, rows: 1000 }, max_nulled: 1.0, max_rejected: None },
+                guards: Guards {
+                    max_removed: Threshold { share: 1.0, rows: 1000 },
+                    max_nulled: 1.0,
+                    max_rejected: None,
+                },
                 schedule: None,
                 disabled: false,
                 renamed_from: None,
@@ -104,7 +124,13 @@ impl World {
             },
             target: Target {
                 kinds: Kind::ALL.to_vec(),
-                limits: Limits { records: 100, bytes: 1 << 20, concurrency: 1, mixed: true, all_or_nothing: false },
+                limits: Limits {
+                    records: 100,
+                    bytes: 1 << 20,
+                    concurrency: 1,
+                    mixed: true,
+                    all_or_nothing: false,
+                },
                 counting: Counting::Batch,
                 equality: Equality::Exact,
                 whole: false,
@@ -124,7 +150,10 @@ impl World {
     /// With records found by `email`.
     fn matched() -> Self {
         let mut world = Self::new();
-        world.sync.match_on = Some(Match { from: "email".into(), to: "email".into() });
+        world.sync.match_on = Some(Match {
+            from: "email".into(),
+            to: "email".into(),
+        });
         world
     }
 
@@ -173,12 +202,23 @@ impl World {
         };
         let columns = warehouse.check_model(&model.sql, &[]).unwrap();
         let check = |sql: &str| warehouse.check_expression(&model.sql, sql);
-        Projection::new(&model, &self.sync, &columns, check).unwrap().toward(self.target.equality)
+        Projection::new(&model, &self.sync, &columns, check)
+            .unwrap()
+            .toward(self.target.equality)
     }
 
     fn binding(&self) -> Binding<'_> {
-        let target = TargetName { plugin: "http".into(), account: Some("acme".into()), object: None };
-        Binding { sync: &self.sync.slug, renamed_from: None, target, accept: false }
+        let target = TargetName {
+            plugin: "http".into(),
+            account: Some("acme".into()),
+            object: None,
+        };
+        Binding {
+            sync: &self.sync.slug,
+            renamed_from: None,
+            target,
+            accept: false,
+        }
     }
 
     fn open(&self, warehouse: &Warehouse, note: Option<&Note>) -> Result<Ledger, LedgerError> {
@@ -186,7 +226,12 @@ impl World {
     }
 
     /// Recovers, binds and plans.
-    fn plan(&self, warehouse: &Warehouse, connection: &mut Connection, ledger: &mut Ledger) -> Result<Planned, PlanError> {
+    fn plan(
+        &self,
+        warehouse: &Warehouse,
+        connection: &mut Connection,
+        ledger: &mut Ledger,
+    ) -> Result<Planned, PlanError> {
         let projection = self.project(warehouse);
         ledger.recover(connection, &self.journal_path())?;
         let _ = std::fs::remove_file(self.journal_path());
@@ -231,15 +276,25 @@ impl World {
         }
         drop(source);
         if !planned.deliver {
-            return Ok(Done { planned, operations, folded: None });
+            return Ok(Done {
+                planned,
+                operations,
+                folded: None,
+            });
         }
         self.journal(&planned, &operations, &answer);
         let folded = fold.then(|| {
-            let folded = ledger.fold(&mut connection, Reader::open(&self.journal_path()).unwrap()).unwrap();
+            let folded = ledger
+                .fold(&mut connection, Reader::open(&self.journal_path()).unwrap())
+                .unwrap();
             std::fs::remove_file(self.journal_path()).unwrap();
             folded
         });
-        Ok(Done { planned, operations, folded })
+        Ok(Done {
+            planned,
+            operations,
+            folded,
+        })
     }
 
     fn journal(&self, planned: &Planned, operations: &[Operation], answer: &impl Fn(&Operation) -> Answer) {
@@ -264,7 +319,11 @@ impl World {
                 let state = match answer {
                     Answer::Accept | Answer::NotSent | Answer::Silence => None,
                     Answer::Id(id) => Some(State::Accepted { id: id.into() }),
-                    Answer::Reject => Some(State::Rejected(Rejection { code: "bad".into(), message: "no".into(), field: None })),
+                    Answer::Reject => Some(State::Rejected(Rejection {
+                        code: "bad".into(),
+                        message: "no".into(),
+                        field: None,
+                    })),
                     Answer::NoMatch => Some(State::NoMatch),
                     Answer::Unknown => Some(State::Unknown { reason: "cut".into() }),
                 };
@@ -273,7 +332,14 @@ impl World {
                 }
                 let accepted = if state.is_none() { vec![span] } else { Vec::new() };
                 let others = state.map(|state| (operation.ordinal, state)).into_iter().collect();
-                journal.append(Entry::Outcomes { accepted, aborted: Vec::new(), others }).await.unwrap();
+                journal
+                    .append(Entry::Outcomes {
+                        accepted,
+                        aborted: Vec::new(),
+                        others,
+                    })
+                    .await
+                    .unwrap();
             }
             if self.finish && (self.target.finish || self.target.counting == Counting::Finish) {
                 journal.append(Entry::Finished).await.unwrap();
@@ -284,7 +350,8 @@ impl World {
     /// A run in which everything is accepted.
     #[track_caller]
     fn run(&self) -> Done {
-        self.run_with(|_| Answer::Accept).unwrap_or_else(|error| panic!("{error}"))
+        self.run_with(|_| Answer::Accept)
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The entries as JSON: key columns, match value, image and marks, by key and place.
@@ -301,7 +368,9 @@ impl World {
             layout.match_json("e."),
             layout.record_json("e."),
         );
-        connection.query_rows::<_, WarehouseError>(&sql, |row| row.get(0)).unwrap()
+        connection
+            .query_rows::<_, WarehouseError>(&sql, |row| row.get(0))
+            .unwrap()
     }
 
     /// What is unsettled, as `key state times`.
@@ -310,7 +379,10 @@ impl World {
         let connection = warehouse.connect().unwrap();
         let ledger = self.open(&warehouse, None).unwrap();
         let unsettled = ledger.unsettled(&connection).unwrap();
-        unsettled.into_iter().map(|one| format!("{} {} {} {}", one.key, one.kind, one.state, one.times)).collect()
+        unsettled
+            .into_iter()
+            .map(|one| format!("{} {} {} {}", one.key, one.kind, one.state, one.times))
+            .collect()
     }
 }
 
@@ -319,9 +391,19 @@ fn value(json: &str) -> Value {
 }
 
 fn of(answer: Answer, match_value: &'static str) -> impl Fn(&Operation) -> Answer {
-    move |operation| if plain(&operation.match_value) == match_value { answer.clone() } else { Answer::Accept }
+    move |operation| {
+        if plain(&operation.match_value) == match_value {
+            answer.clone()
+        } else {
+            Answer::Accept
+        }
+    }
 }
 
 fn split(added: u64, changed: u64, removed: u64) -> Split {
-    Split { added, changed, removed }
+    Split {
+        added,
+        changed,
+        removed,
+    }
 }

@@ -10,19 +10,35 @@ fn rule_01_entries_hold_what_was_acknowledged() {
     assert_eq!(first.planned.counts.planned, split(2, 0, 0));
     assert_eq!(first.folded.unwrap().counts.succeeded, split(2, 0, 0));
     assert_eq!(world.entries(), ["{\"id\":1} 1 {\"n\":10}", "{\"id\":2} 2 {\"n\":20}"]);
-    let rejected = world.rows("(1, 'a', 11), (3, 'c', 30)").run_with(|_| Answer::Reject).unwrap();
+    let rejected = world
+        .rows("(1, 'a', 11), (3, 'c', 30)")
+        .run_with(|_| Answer::Reject)
+        .unwrap();
     assert_eq!(rejected.heads(), ["delete 2", "upsert 1", "upsert 3"]);
     assert_eq!(rejected.folded.unwrap().counts.rejected, split(1, 1, 1));
     assert_eq!(world.entries(), ["{\"id\":1} 1 {\"n\":10}", "{\"id\":2} 2 {\"n\":20}"]);
-    assert_eq!(world.unsettled(), ["{\"id\":1} upsert rejected 1", "{\"id\":2} delete rejected 1", "{\"id\":3} upsert rejected 1"]);
+    assert_eq!(
+        world.unsettled(),
+        [
+            "{\"id\":1} upsert rejected 1",
+            "{\"id\":2} delete rejected 1",
+            "{\"id\":3} upsert rejected 1"
+        ]
+    );
 }
 
 #[test]
 fn rule_02_rejected_operations_are_retried_with_the_present_values_until_the_source_reverts() {
     let mut world = World::new();
     world.rows("(1, 'a', 10)").run();
-    world.rows("(1, 'a', 11), (3, 'c', 30)").run_with(|_| Answer::Reject).unwrap();
-    let again = world.rows("(1, 'a', 12), (3, 'c', 31)").run_with(|_| Answer::Reject).unwrap();
+    world
+        .rows("(1, 'a', 11), (3, 'c', 30)")
+        .run_with(|_| Answer::Reject)
+        .unwrap();
+    let again = world
+        .rows("(1, 'a', 12), (3, 'c', 31)")
+        .run_with(|_| Answer::Reject)
+        .unwrap();
     assert_eq!(again.sent(), ["upsert 1 {\"n\":12}", "upsert 3 {\"n\":31}"]);
     // The first one reverts, the add leaves: nothing is left to do.
     let nothing = world.rows("(1, 'a', 10)").run();
@@ -68,7 +84,10 @@ fn rule_36_a_run_without_changes_ends_after_the_query() {
     let second = world.rows("(2, 'x', 20), (1, 'y', 10)").run();
     assert!(second.planned.shortcut, "columns that no mapping reads do not count");
     assert_eq!(second.planned.counts.unchanged, 2);
-    world.rows("(1, 'a', 10), (2, 'b', 21)").run_with(|_| Answer::Reject).unwrap();
+    world
+        .rows("(1, 'a', 10), (2, 'b', 21)")
+        .run_with(|_| Answer::Reject)
+        .unwrap();
     let third = world.rows("(1, 'a', 10), (2, 'b', 20)").run();
     assert!(!third.planned.shortcut, "something was unsettled");
     assert!(third.operations.is_empty());
@@ -89,7 +108,10 @@ fn rule_05_what_is_kept_is_the_row_that_was_sent_where_the_model_moves_in_betwee
     let mut world = World::new();
     world.sql = "SELECT 1 AS id, 'a' AS email, (random() * 1e15)::BIGINT AS n FROM range(1)".into();
     let done = world.run();
-    assert_eq!(world.entries(), [format!("{{\"id\":1}} 1 {}", done.operations[0].fields)]);
+    assert_eq!(
+        world.entries(),
+        [format!("{{\"id\":1}} 1 {}", done.operations[0].fields)]
+    );
 }
 
 #[test]
@@ -100,10 +122,22 @@ fn rule_07_a_lost_or_older_ledger_stops_the_run() {
     let note = world.open(&warehouse, None).unwrap().note().unwrap();
     drop(warehouse);
     assert_eq!(note.rows, 1);
-    let older = Note { sequence: note.sequence + 1, ..note.clone() };
-    assert!(matches!(world.open(&world.warehouse(), Some(&older)), Err(LedgerError::Older { .. })));
-    let fewer = Note { rows: 2, ..note.clone() };
-    assert!(matches!(world.open(&world.warehouse(), Some(&fewer)), Err(LedgerError::Older { .. })));
+    let older = Note {
+        sequence: note.sequence + 1,
+        ..note.clone()
+    };
+    assert!(matches!(
+        world.open(&world.warehouse(), Some(&older)),
+        Err(LedgerError::Older { .. })
+    ));
+    let fewer = Note {
+        rows: 2,
+        ..note.clone()
+    };
+    assert!(matches!(
+        world.open(&world.warehouse(), Some(&fewer)),
+        Err(LedgerError::Older { .. })
+    ));
     assert!(world.open(&world.warehouse(), Some(&note)).is_ok());
     std::fs::remove_file(world.ledger_path()).unwrap();
     let _ = std::fs::remove_file(world.ledger_path().with_extension("duckdb.wal"));
@@ -126,8 +160,15 @@ fn rule_07_a_ledger_of_another_sync_target_or_key_stops_the_run() {
         change(&mut binding);
         ledger.bind(&mut connection, &binding, &layout)
     };
-    assert!(matches!(bind(&world, &|binding| binding.sync = "others"), Err(LedgerError::OtherSync { .. })));
-    assert!(bind(&world, &|binding| (binding.sync, binding.renamed_from) = ("others", Some("people"))).is_ok());
+    assert!(matches!(
+        bind(&world, &|binding| binding.sync = "others"),
+        Err(LedgerError::OtherSync { .. })
+    ));
+    assert!(
+        bind(&world, &|binding| (binding.sync, binding.renamed_from) =
+            ("others", Some("people")))
+        .is_ok()
+    );
     let other = |binding: &mut Binding<'_>| binding.target.account = Some("other".into());
     assert!(matches!(bind(&world, &other), Err(LedgerError::OtherTarget { .. })));
     world.key = vec!["id", "email"];
@@ -140,9 +181,16 @@ fn rule_08_a_newer_ledger_is_refused() {
     world.rows("(1, 'a', 10)").run();
     let warehouse = world.warehouse();
     drop(world.open(&warehouse, None).unwrap());
-    warehouse.connect().unwrap().execute("UPDATE ledger.main.meta SET state = '{\"format\": 99, \"hash_scheme\": \"new\"}'").unwrap();
+    warehouse
+        .connect()
+        .unwrap()
+        .execute("UPDATE ledger.main.meta SET state = '{\"format\": 99, \"hash_scheme\": \"new\"}'")
+        .unwrap();
     drop(warehouse);
-    assert!(matches!(world.open(&world.warehouse(), None), Err(LedgerError::Newer { format: 99, .. })));
+    assert!(matches!(
+        world.open(&world.warehouse(), None),
+        Err(LedgerError::Newer { format: 99, .. })
+    ));
 }
 
 #[test]
@@ -163,6 +211,12 @@ fn rule_33_the_sums_of_the_counts_hold() {
     assert_eq!(planned.changes, sum(planned.planned, planned.withheld));
     assert_eq!(folded.planned, planned.planned);
     assert_eq!(folded.planned, sum(folded.attempted, folded.aborted));
-    assert_eq!(folded.attempted, sum(sum(folded.succeeded, folded.rejected), sum(folded.unmatched, folded.unknown)));
+    assert_eq!(
+        folded.attempted,
+        sum(
+            sum(folded.succeeded, folded.rejected),
+            sum(folded.unmatched, folded.unknown)
+        )
+    );
     assert_eq!((planned.queried, planned.invalid), (5, 1));
 }
