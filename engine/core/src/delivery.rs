@@ -107,7 +107,11 @@ pub async fn deliver(source: impl OperationSource, delivery: Delivery<'_>) -> De
     if delivery.destination.target().finish {
         end = conclude(&delivery, end, &mut counts).await;
     } else if delivery.destination.target().counting == Counting::Finish {
-        end = mark_finished(&delivery, end, &mut counts).await;
+        if end == End::Done {
+            end = mark_finished(&delivery, end, &mut counts).await;
+        } else {
+            forget_accepted(&delivery, &mut counts);
+        }
     }
     counts.aborted = minus(delivery.planned, counts.attempted);
     Delivered { end, counts }
@@ -220,6 +224,8 @@ struct Course<'a> {
     flights: FuturesUnordered<Flight<'a>>,
     in_flight: BTreeMap<u64, Lot>,
     next_flight: u64,
+    /// Operations that came from the plan.
+    read: u64,
     counts: Counts,
     end: Option<End>,
 }
@@ -236,6 +242,7 @@ impl<'a> Course<'a> {
             flights: FuturesUnordered::new(),
             in_flight: BTreeMap::new(),
             next_flight: 0,
+            read: 0,
             counts: Counts::default(),
             end: None,
         }
@@ -245,34 +252,49 @@ impl<'a> Course<'a> {
         let mut cancelled = std::pin::pin!(self.delivery.control.cancelled());
         loop {
             self.launch();
-            if self.end.is_some() || (self.filler.is_exhausted() && self.flights.is_empty() && self.pace.is_idle()) {
+            if self.end.is_some() || (self.filler.is_exhausted() && self.flights.is_empty() && self.pace.is_empty()) {
                 break;
             }
             let wake = self.pace.wakes_at().filter(|_| self.has_room());
             tokio::select! {
                 Some(landed) = self.flights.next(), if !self.flights.is_empty() => self.land(landed),
-                read = reads.recv(), if self.filler.wants_more() => match read {
-                    Some(Ok(operations)) if operations.is_empty() => self.filler.no_more(),
-                    Some(Ok(operations)) => self.filler.push(operations),
-                    Some(Err(message)) => self.stop(End::Failed(format!("the plan cannot be read: {message}"))),
-                    None => self.filler.no_more(),
-                },
+                read = reads.recv(), if self.filler.wants_more() => self.take(read),
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
                 () = &mut cancelled => self.stop(End::Cancelled),
             }
         }
         self.drain().await;
         self.progress.tell(self.delivery.control, &self.counts, true);
-        self.end.take().unwrap_or(End::Done)
+        self.end.take().unwrap_or_else(|| self.judge.end())
+    }
+
+    /// Operations come from the plan, or its end.
+    fn take(&mut self, read: Option<Read>) {
+        let planned = self.delivery.planned.total();
+        match read {
+            Some(Ok(operations)) if !operations.is_empty() => {
+                self.read += operations.len() as u64;
+                self.filler.push(operations);
+            }
+            // Never taken for the whole plan: a file that mirrors would lose the rest.
+            Some(Ok(_)) if self.read != planned => self.stop(End::Failed(format!(
+                "the plan has {planned} operations, but {} were read",
+                self.read
+            ))),
+            Some(Ok(_)) => self.filler.no_more(),
+            Some(Err(message)) => self.stop(End::Failed(format!("the plan cannot be read: {message}"))),
+            None => self.stop(End::Failed("the plan cannot be read: its reader ended early".into())),
+        }
     }
 
     fn has_room(&self) -> bool {
-        let limit = self
-            .delivery
-            .budgets
-            .in_flight
-            .min(self.delivery.destination.target().limits.concurrency.max(1));
-        self.in_flight.len() < limit as usize
+        self.in_flight.len() < self.lots_max()
+    }
+
+    /// Batches in flight at most.
+    fn lots_max(&self) -> usize {
+        let concurrency = self.delivery.destination.target().limits.concurrency;
+        self.delivery.budgets.in_flight.min(concurrency).max(1) as usize
     }
 
     /// Sends off what may leave now.
@@ -280,8 +302,11 @@ impl<'a> Course<'a> {
         while self.end.is_none() && self.has_room() && !self.pace.is_held(Instant::now()) {
             let lot = match self.pace.take_due(Instant::now()) {
                 Some(lot) => lot,
+                // What waits for another attempt keeps its place, so that no more of the plan is held than may be in
+                // flight, and a destination that is down is not asked ever more often.
+                None if self.in_flight.len() + self.pace.len() >= self.lots_max() => return,
                 // All removals have their outcome before the first write leaves (rule 24).
-                None => match self.filler.fill(self.in_flight.is_empty() && self.pace.is_idle()) {
+                None => match self.filler.fill(self.in_flight.is_empty() && self.pace.is_empty()) {
                     Filled::Batch(operations) => Lot::new(operations),
                     Filled::Wait => return,
                 },
@@ -337,14 +362,12 @@ impl<'a> Course<'a> {
                 settled,
                 result: Err(error),
             } => {
-                // Sent, but what came of it is not durable: unknown, as recovery will find it.
-                for (planned, settled) in settled {
-                    if settled != Settled::Aborted {
-                        let unknown = State::Unknown {
-                            reason: error.to_string(),
-                        };
-                        self.count(planned.change, &Settled::Other(unknown));
-                    }
+                // Attempted, but what came of it is not durable: unknown, as recovery will find it.
+                for (planned, _) in settled {
+                    let unknown = State::Unknown {
+                        reason: error.to_string(),
+                    };
+                    self.count(planned.change, &Settled::Other(unknown));
                 }
                 self.stop(End::Failed(error.to_string()));
             }
@@ -352,7 +375,7 @@ impl<'a> Course<'a> {
     }
 
     fn follow(&mut self, decision: Decision) {
-        if let Some(limit) = decision.records_max {
+        if let Some(limit) = decision.bytes_max {
             self.filler.shrink(limit);
         }
         if let Some((until, reason)) = decision.hold {

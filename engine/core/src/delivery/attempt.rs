@@ -100,6 +100,25 @@ impl Lot {
         [self, half]
     }
 
+    /// Takes single operations out, spread over the whole, to tell a cause that all share from records at fault. None
+    /// where splitting finds that out as fast.
+    fn probes(&mut self, count: usize) -> Vec<Self> {
+        let total = self.items.len();
+        if count == 0 || total < 4 * count {
+            return Vec::new();
+        }
+        // From the back, so that the places before stay what they are.
+        let mut probes: Vec<Self> = (0..count)
+            .rev()
+            .map(|nth| Self {
+                items: vec![self.items.remove(nth * total / count)],
+                ..self.clone_empty()
+            })
+            .collect();
+        probes.reverse();
+        probes
+    }
+
     /// Without operations, but with the same past.
     fn clone_empty(&self) -> Self {
         Self {
@@ -127,8 +146,8 @@ pub struct Decision {
     pub again: Vec<(Lot, Instant)>,
     /// Nothing leaves before then; why.
     pub hold: Option<(Instant, String)>,
-    /// Batches are no larger than this from now on.
-    pub records_max: Option<usize>,
+    /// Batches have no more bytes than this from now on.
+    pub bytes_max: Option<usize>,
     /// The run ends.
     pub end: Option<End>,
 }
@@ -138,10 +157,15 @@ pub struct Judge {
     budgets: Budgets,
     idempotent: bool,
     waited: Duration,
+    held_until: Option<Instant>,
     limited_in_a_row: u32,
     uncertain_in_a_row: u32,
+    given_up_in_a_row: u32,
+    /// Why operations were given up, where some were: such a run has not done everything.
+    given_up: Option<String>,
     bisect_requests: u32,
     accepted_any: bool,
+    probed: bool,
     alone: VecDeque<String>,
 }
 
@@ -153,12 +177,22 @@ impl Judge {
             budgets,
             idempotent,
             waited: Duration::ZERO,
+            held_until: None,
             limited_in_a_row: 0,
             uncertain_in_a_row: 0,
+            given_up_in_a_row: 0,
+            given_up: None,
             bisect_requests: 0,
             accepted_any: false,
+            probed: false,
             alone: VecDeque::new(),
         }
+    }
+
+    /// How a delivery ends that nothing stopped: done, unless operations were given up on the way.
+    #[must_use]
+    pub fn end(&mut self) -> End {
+        self.given_up.take().map_or(End::Done, End::Interrupted)
     }
 
     /// What follows from the result of an attempt at `lot`.
@@ -166,7 +200,7 @@ impl Judge {
         if !matches!(result, Err(Failure::RateLimited { .. })) {
             self.limited_in_a_row = 0;
         }
-        if !matches!(result, Err(Failure::Uncertain(_))) {
+        if !matches!(result, Err(Failure::Uncertain(_) | Failure::Trapped { .. })) {
             self.uncertain_in_a_row = 0;
         }
         match result {
@@ -175,7 +209,7 @@ impl Judge {
             Err(Failure::Transient(message)) => self.try_again(lot, None, &message, now),
             Err(Failure::Uncertain(message)) => self.uncertain(lot, &message, now),
             Err(Failure::RateLimited { wait, message }) => self.rate_limited(lot, wait, message, now),
-            Err(Failure::TooLarge(message)) => too_large(lot, message, now),
+            Err(Failure::TooLarge(message)) => self.too_large(lot, message, now),
             Err(Failure::Refused(rejection)) => self.refused(lot, rejection, now),
             Err(Failure::Trapped { message, sent }) => self.trapped(lot, message, sent, now),
             Err(failure @ Failure::Unauthorized(_)) => {
@@ -222,6 +256,9 @@ impl Judge {
             };
             settled.push((item.planned, word));
         }
+        if !settled.is_empty() {
+            self.given_up_in_a_row = 0;
+        }
         let mut decision = if again.items.is_empty() {
             Decision::default()
         } else if attempted && after.is_none() && settled.len() > again.items.len() {
@@ -237,16 +274,11 @@ impl Judge {
         decision
     }
 
-    /// Another attempt after a pause, unless all are spent; then the run ends, for the destination does not recover.
+    /// Another attempt after a pause, unless all are spent; then these operations are given up.
     fn try_again(&mut self, mut lot: Lot, after: Option<Duration>, why: &str, now: Instant) -> Decision {
         lot.spent += 1;
         if lot.spent >= self.budgets.attempts {
-            let attempts = self.budgets.attempts;
-            return Decision {
-                settled: lot.give_up(why),
-                end: Some(End::Interrupted(format!("given up after {attempts} attempts: {why}"))),
-                ..Decision::default()
-            };
+            return self.give_up(lot, why);
         }
         if after.is_some_and(|after| after > self.budgets.wait_max) {
             return self.waits_too_long(lot, why);
@@ -254,6 +286,21 @@ impl Judge {
         let pause = self.backoff(lot.spent).max(after.unwrap_or_default());
         Decision {
             again: vec![(lot, now + pause)],
+            ..Decision::default()
+        }
+    }
+
+    /// The others go on, for it may be one record that always fails, unless nothing gets through any more. Nor do they
+    /// after a removal without an outcome: no write leaves before all removals have theirs (rule 24).
+    fn give_up(&mut self, lot: Lot, why: &str) -> Decision {
+        let why = format!("given up after {} attempts: {why}", self.budgets.attempts);
+        self.given_up_in_a_row += 1;
+        let removals = lot.operations().any(|operation| operation.kind.is_removal());
+        let stop = removals || self.given_up_in_a_row >= self.budgets.given_up_in_a_row;
+        self.given_up.get_or_insert_with(|| why.clone());
+        Decision {
+            settled: lot.give_up(&why),
+            end: stop.then_some(End::Interrupted(why)),
             ..Decision::default()
         }
     }
@@ -275,7 +322,6 @@ impl Judge {
     }
 
     fn uncertain(&mut self, lot: Lot, message: &str, now: Instant) -> Decision {
-        self.uncertain_in_a_row += 1;
         let mut repeat = lot.clone_empty();
         let mut settled = Vec::new();
         for item in lot.items {
@@ -290,25 +336,43 @@ impl Judge {
         } else {
             self.try_again(repeat.doubted(message), None, message, now)
         };
-        if self.uncertain_in_a_row >= self.budgets.uncertain_in_a_row {
-            decision.end.get_or_insert_with(|| {
-                let times = self.uncertain_in_a_row;
-                End::Interrupted(format!("{times} batches in a row without a readable answer: {message}"))
-            });
+        if !settled.is_empty() {
+            decision.end = decision.end.or(self.left_uncertain(message));
         }
         decision.settled.append(&mut settled);
         decision
     }
 
+    /// Operations stay unknown, as they must not be repeated. Many in a row end the run: what can be repeated has its
+    /// attempts to wait with, these have not.
+    fn left_uncertain(&mut self, message: &str) -> Option<End> {
+        self.uncertain_in_a_row += 1;
+        let times = self.uncertain_in_a_row;
+        (times >= self.budgets.uncertain_in_a_row)
+            .then(|| End::Interrupted(format!("{times} batches in a row without a readable answer: {message}")))
+    }
+
     /// The wait holds everything, and spends no attempt.
     fn rate_limited(&mut self, lot: Lot, wait: Option<Duration>, message: String, now: Instant) -> Decision {
-        self.limited_in_a_row += 1;
-        let wait = wait.unwrap_or_else(|| self.backoff(self.limited_in_a_row + 1));
-        self.waited += wait;
-        if wait > self.budgets.wait_max || self.waited > self.budgets.waits_total {
+        // Batches that were in flight together are told the same; that is one wait.
+        let held_until = self.held_until.map_or(now, |until| until.max(now));
+        if held_until == now {
+            self.limited_in_a_row += 1;
+        }
+        // "Again in 0 seconds" must not become a loop without a pause.
+        let wait = match wait {
+            Some(wait) if wait >= self.budgets.backoff_base => wait,
+            wait => self.backoff(self.limited_in_a_row + 1).max(wait.unwrap_or_default()),
+        };
+        if wait > self.budgets.wait_max {
             return self.waits_too_long(lot, &message);
         }
         let until = now + wait;
+        self.waited += until.saturating_duration_since(held_until);
+        if self.waited > self.budgets.waits_total {
+            return self.waits_too_long(lot, &message);
+        }
+        self.held_until = Some(until.max(held_until));
         Decision {
             again: vec![(lot, until)],
             hold: Some((until, format!("rate limited: {message}"))),
@@ -353,6 +417,7 @@ impl Judge {
             if sent && !repeatable {
                 return Decision {
                     settled: lot.give_up("it is not repeated"),
+                    end: self.left_uncertain(&message),
                     ..Decision::default()
                 };
             }
@@ -384,8 +449,38 @@ impl Judge {
                 ..Decision::default()
             };
         }
+        let probes = if self.accepted_any || self.probed {
+            Vec::new()
+        } else {
+            self.probed = true;
+            lot.probes(self.budgets.one_cause_records as usize)
+        };
+        let parts = lot.halves().into_iter().filter(|half| !half.items.is_empty());
         Decision {
-            again: lot.halves().map(|half| (half, now)).into(),
+            again: probes.into_iter().chain(parts).map(|part| (part, now)).collect(),
+            ..Decision::default()
+        }
+    }
+
+    /// The batch shrinks for the rest of the run; a record that is too large alone is refused.
+    fn too_large(&mut self, lot: Lot, message: String, now: Instant) -> Decision {
+        if lot.items.len() > 1 {
+            let bytes: usize = lot.operations().map(crate::operation::Operation::bytes).sum();
+            return Decision {
+                again: lot.halves().map(|half| (half, now)).into(),
+                bytes_max: Some(bytes.div_ceil(2)),
+                ..Decision::default()
+            };
+        }
+        let end = self.one_cause(true, "too_large".into(), &message);
+        let rejection = Rejection {
+            code: "too_large".into(),
+            message,
+            field: None,
+        };
+        Decision {
+            settled: lot.into_refused(&rejection),
+            end,
             ..Decision::default()
         }
     }
@@ -414,27 +509,6 @@ fn doubtful_rejection(item: &Item, rejection: Rejection) -> Settled {
             rejection.code, rejection.message
         )),
         None => rejected(rejection),
-    }
-}
-
-/// The batch shrinks for the rest of the run; a record that is too large alone is refused.
-fn too_large(lot: Lot, message: String, now: Instant) -> Decision {
-    if lot.items.len() > 1 {
-        let records_max = Some(lot.items.len().div_ceil(2));
-        return Decision {
-            again: lot.halves().map(|half| (half, now)).into(),
-            records_max,
-            ..Decision::default()
-        };
-    }
-    let rejection = Rejection {
-        code: "too_large".into(),
-        message,
-        field: None,
-    };
-    Decision {
-        settled: lot.into_refused(&rejection),
-        ..Decision::default()
     }
 }
 

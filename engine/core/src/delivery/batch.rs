@@ -58,10 +58,11 @@ impl Filler {
         self.complete && self.ahead.is_empty()
     }
 
-    /// Batches are no larger than this from now on.
-    pub fn shrink(&mut self, records_max: usize) {
-        let records_max = u32::try_from(records_max).unwrap_or(u32::MAX).max(1);
-        self.limits.records = self.limits.records.min(records_max);
+    /// Batches have no more bytes than this from now on, unless a single record has. Bytes and not records: one large
+    /// record among small ones must not make every later batch short.
+    pub fn shrink(&mut self, bytes_max: usize) {
+        let bytes_max = u32::try_from(bytes_max).unwrap_or(u32::MAX).max(1);
+        self.limits.bytes = self.limits.bytes.min(bytes_max);
     }
 
     fn records_max(&self) -> usize {

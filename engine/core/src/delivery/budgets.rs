@@ -16,14 +16,18 @@ pub struct Budgets {
     pub backoff_max: Duration,
     /// A destination that asks for a longer wait ends the run as interrupted; the next run goes on.
     pub wait_max: Duration,
-    /// All waits for rate limits together, after which the run ends as interrupted.
+    /// All holds for rate limits together, after which the run ends as interrupted.
     pub waits_total: Duration,
     /// Requests spent on finding the records that make refused batches fail.
     pub bisect_requests: u32,
     /// So many records found alone and refused with one code, while nothing at all was accepted, are one cause: the run
     /// says so and stops.
     pub one_cause_records: u32,
-    /// Batches in a row that may have been applied without a readable answer before the run ends as interrupted.
+    /// Batches given up in a row, with nothing settled between, before the run ends as interrupted: the destination is
+    /// down. A single record that always fails does not keep the others from going out.
+    pub given_up_in_a_row: u32,
+    /// Batches in a row that may have been applied, without a readable answer, and that must not be repeated, before the
+    /// run ends as interrupted.
     pub uncertain_in_a_row: u32,
     /// How long a stopped run waits for what is in flight.
     pub grace: Duration,
@@ -40,6 +44,7 @@ impl Default for Budgets {
             waits_total: Duration::from_secs(3_600),
             bisect_requests: 1_000,
             one_cause_records: 5,
+            given_up_in_a_row: 3,
             uncertain_in_a_row: 5,
             grace: Duration::from_secs(30),
         }

@@ -43,9 +43,15 @@ impl Pace {
         self.held_until.is_some_and(|until| until > now)
     }
 
+    /// How many lots wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Whether nothing waits.
     #[must_use]
-    pub fn is_idle(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 

@@ -228,3 +228,187 @@ async fn rule_35_a_rejection_rate_past_the_threshold_stops_the_run() {
     assert!(matches!(outcomes.delivered.end, End::Failed(_)));
     assert!(outcomes.delivered.counts.rejected.total() < 100);
 }
+
+#[tokio::test]
+async fn rule_26_a_record_that_always_fails_does_not_hold_up_the_others() {
+    let mut destination = Scripted::new(|batch| {
+        if batch.iter().any(|operation| operation.ordinal == 3) {
+            Err(Failure::Transient("500".into()))
+        } else {
+            Ok(accepted(batch))
+        }
+    });
+    destination.target.limits.records = 1;
+    let outcomes = run(&destination, plan([Kind::Upsert; 50])).await;
+    assert!(matches!(&outcomes.delivered.end, End::Interrupted(why) if why.contains("500")));
+    assert_eq!(outcomes.delivered.counts.succeeded.total(), 49);
+    assert_eq!(
+        (outcomes.delivered.counts.aborted.total(), destination.times(3)),
+        (1, 5)
+    );
+}
+
+#[tokio::test]
+async fn rule_26_a_destination_that_is_down_ends_the_run_after_a_few_batches() {
+    let mut destination = Scripted::new(|_| Err(Failure::Transient("down".into())));
+    destination.target.limits.concurrency = 1;
+    let outcomes = run(&destination, plan([Kind::Upsert; 1_000])).await;
+    assert!(matches!(outcomes.delivered.end, End::Interrupted(_)));
+    assert_eq!(outcomes.delivered.counts.aborted.total(), 1_000);
+    assert_eq!(destination.sizes().len(), 3 * 5);
+}
+
+#[tokio::test]
+async fn rule_24_no_write_leaves_after_a_removal_was_given_up() {
+    let destination = Scripted::new(|batch| {
+        if batch[0].kind == Kind::Delete {
+            Err(Failure::Transient("down".into()))
+        } else {
+            Ok(accepted(batch))
+        }
+    });
+    let outcomes = run(&destination, plan([Kind::Delete, Kind::Upsert])).await;
+    assert!(matches!(outcomes.delivered.end, End::Interrupted(_)));
+    assert_eq!(destination.times(1), 0);
+}
+
+#[tokio::test]
+async fn rule_26_one_cut_of_all_connections_does_not_end_the_run() {
+    let mut cuts = 4;
+    let destination = Scripted::new(move |batch| {
+        if cuts > 0 {
+            cuts -= 1;
+            return Err(Failure::Uncertain("reset".into()));
+        }
+        Ok(accepted(batch))
+    });
+    let hasty = Budgets {
+        uncertain_in_a_row: 2,
+        ..budgets()
+    };
+    let outcomes = run_with(
+        &destination,
+        plan([Kind::Upsert; 100]),
+        hasty,
+        None,
+        &Control::default(),
+    )
+    .await;
+    assert_eq!(
+        (outcomes.delivered.end, outcomes.delivered.counts.succeeded.total()),
+        (End::Done, 100)
+    );
+}
+
+#[tokio::test]
+async fn rule_26_a_rate_limit_without_a_wait_is_no_loop_without_a_pause() {
+    let destination = Scripted::new(|_| {
+        Err(Failure::RateLimited {
+            wait: Some(Duration::ZERO),
+            message: "slow".into(),
+        })
+    });
+    let bounded = Budgets {
+        waits_total: Duration::from_millis(100),
+        ..budgets()
+    };
+    let outcomes = run_with(
+        &destination,
+        plan([Kind::Upsert; 100]),
+        bounded,
+        None,
+        &Control::default(),
+    )
+    .await;
+    assert!(matches!(outcomes.delivered.end, End::Interrupted(_)));
+    assert_eq!(outcomes.delivered.counts.aborted.total(), 100);
+}
+
+#[tokio::test]
+async fn rule_26_batches_that_are_told_to_wait_together_wait_once() {
+    let mut limits = 4;
+    let destination = Scripted::new(move |batch| {
+        if limits > 0 {
+            limits -= 1;
+            return Err(Failure::RateLimited {
+                wait: Some(Duration::from_millis(100)),
+                message: "slow".into(),
+            });
+        }
+        Ok(accepted(batch))
+    });
+    let bounded = Budgets {
+        waits_total: Duration::from_millis(250),
+        ..budgets()
+    };
+    let outcomes = run_with(
+        &destination,
+        plan([Kind::Upsert; 40]),
+        bounded,
+        None,
+        &Control::default(),
+    )
+    .await;
+    assert_eq!(outcomes.delivered.end, End::Done);
+}
+
+#[tokio::test]
+async fn rule_26_one_large_record_does_not_make_every_later_batch_short() {
+    let mut destination = Scripted::new(|batch| {
+        if batch.iter().map(Operation::bytes).sum::<usize>() > 2_000 {
+            Err(Failure::TooLarge("413".into()))
+        } else {
+            Ok(accepted(batch))
+        }
+    });
+    destination.target.limits.concurrency = 1;
+    let mut operations = plan([Kind::Upsert; 100]);
+    operations[4].operation.fields = format!("{{\"a\":\"{}\"}}", "x".repeat(5_000));
+    let outcomes = run(&destination, operations).await;
+    assert_eq!(
+        (outcomes.delivered.end.clone(), outcomes.rejected()),
+        (End::Done, vec![4])
+    );
+    assert_eq!(destination.sizes().last(), Some(&10));
+}
+
+#[tokio::test]
+async fn rule_26_one_cause_is_found_with_few_requests() {
+    let mut destination = Scripted::new(|_| Err(refused()));
+    destination.target.limits.records = 1_000;
+    let outcomes = run(&destination, plan([Kind::Upsert; 10_000])).await;
+    assert!(matches!(&outcomes.delivered.end, End::Failed(why) if why.contains("one cause")));
+    assert!(destination.sizes().len() < 30, "{} requests", destination.sizes().len());
+}
+
+#[tokio::test]
+async fn a_plan_that_ends_early_is_not_taken_for_the_whole() {
+    let mut destination = Scripted::first(Vec::new());
+    destination.target.whole = true;
+    destination.target.finish = true;
+    let folder = folder();
+    let header = Header {
+        format: FORMAT,
+        incarnation: "i".into(),
+        run: 1,
+        sequence: 1,
+        operations: 6,
+        counting: Counting::Batch,
+    };
+    let journal = Journal::create(&folder.path().join("journal"), &header).unwrap();
+    let control = Control::default();
+    let delivery = Delivery {
+        destination: &destination,
+        journal: &journal,
+        control: &control,
+        budgets: budgets(),
+        planned: Split {
+            added: 6,
+            ..Split::default()
+        },
+        rejected_max: None,
+    };
+    let delivered = deliver(Listed(plan([Kind::Upsert; 5]).into()), delivery).await;
+    assert!(matches!(delivered.end, End::Failed(_)));
+    assert_eq!(*destination.ended.lock().unwrap(), ["abort"]);
+}
