@@ -208,8 +208,10 @@ fn attempt(connection: &mut Connection, ledger: &mut Ledger, request: &Request<'
         Compared::Differs(comparison) => *comparison,
     };
     let rules = Rules { entries: ENTRIES, unsettled: UNSETTLED, ..resync.rules(request, &request.projection.layout) };
-    let waiting = tally.of(Action::Wait) + tally.of(Action::Owed) + tally.of(Action::Extra) + tally.of(Action::Held);
-    let clean = (waiting == 0 && desired.invalid == 0).then(|| clean(&desired, request));
+    // After these, entries differ from the model even if every operation succeeds.
+    let open = [Action::Wait, Action::Owed, Action::Extra, Action::Held, Action::Resend, Action::Keep];
+    let open: u64 = open.into_iter().map(|action| tally.of(action)).sum();
+    let clean = (open == 0 && desired.invalid == 0).then(|| clean(&desired, request));
     connection.transaction::<_, PlanError>(|connection| {
         build::apply(connection, &rules, request.projection, source, &tally)?;
         build::plan(connection, &rules, request.projection, source, &planned.at)?;
