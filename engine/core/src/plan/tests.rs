@@ -15,6 +15,7 @@ use crate::project::model::Model;
 use crate::project::sync::{From, Guards, Mapping, Match, Returning, Threshold};
 use crate::warehouse::{Warehouse, WarehouseOptions};
 
+mod cost;
 mod guards;
 mod keys;
 mod modes;
