@@ -56,7 +56,9 @@ pub enum LedgerError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// There was one.
-    #[error("the ledger {path} is gone, though it had {rows} entries; restore the state folder from a backup, or take the model's present state as delivered (`outflow rebaseline SYNC`), or send everything again after that (`outflow run SYNC --full-resync`)")]
+    #[error(
+        "the ledger {path} is gone, though it had {rows} entries; restore the state folder from a backup, or take the model's present state as delivered (`outflow rebaseline SYNC`), or send everything again after that (`outflow run SYNC --full-resync`)"
+    )]
     Lost {
         /// The file.
         path: PathBuf,
@@ -64,16 +66,24 @@ pub enum LedgerError {
         rows: u64,
     },
     /// It is behind the catalog's note.
-    #[error("the ledger is older than the last run: {message}; restore the newest backup, or take the model's present state as delivered (`outflow rebaseline SYNC`)")]
+    #[error(
+        "the ledger is older than the last run: {message}; restore the newest backup, or take the model's present state as delivered (`outflow rebaseline SYNC`)"
+    )]
     Older {
         /// What does not agree.
         message: String,
     },
     /// It cannot be read.
-    #[error("the ledger is damaged: {0}; restore it from a backup, or take the model's present state as delivered (`outflow rebaseline SYNC`)")]
+    #[error(
+        "the ledger is damaged: {0}; restore it from a backup, or take the model's present state as delivered (`outflow rebaseline SYNC`)"
+    )]
     Damaged(String),
     /// Another version wrote it.
-    #[error("the ledger has format {format} and hash scheme `{hash_scheme}`, and this version knows format {} and `{}`; use the newer version of outflow that wrote it", meta::FORMAT, crate::warehouse::HASH_SCHEME)]
+    #[error(
+        "the ledger has format {format} and hash scheme `{hash_scheme}`, and this version knows format {} and `{}`; use the newer version of outflow that wrote it",
+        meta::FORMAT,
+        crate::warehouse::HASH_SCHEME
+    )]
     Newer {
         /// Its format.
         format: u32,
@@ -81,7 +91,9 @@ pub enum LedgerError {
         hash_scheme: String,
     },
     /// It belongs to another sync.
-    #[error("the ledger belongs to the sync `{found}`, not to `{wanted}`; if the sync was renamed, say `renamed_from: {found}` in its file")]
+    #[error(
+        "the ledger belongs to the sync `{found}`, not to `{wanted}`; if the sync was renamed, say `renamed_from: {found}` in its file"
+    )]
     OtherSync {
         /// Its sync.
         found: String,
@@ -89,7 +101,9 @@ pub enum LedgerError {
         wanted: String,
     },
     /// It is about another target.
-    #[error("the ledger is about {found}, and the sync now goes to {wanted}; if that has the same records under a new address, or none, say so by `outflow rebaseline SYNC` and then `outflow run SYNC --full-resync`; else give the sync a new name")]
+    #[error(
+        "the ledger is about {found}, and the sync now goes to {wanted}; if that has the same records under a new address, or none, say so by `outflow rebaseline SYNC` and then `outflow run SYNC --full-resync`; else give the sync a new name"
+    )]
     OtherTarget {
         /// Its target.
         found: TargetName,
@@ -97,7 +111,9 @@ pub enum LedgerError {
         wanted: TargetName,
     },
     /// The key has other columns or types (rule 11).
-    #[error("{message}; the rows' identities would all be new. Cast the key back in the model, or take the present state as delivered (`outflow rebaseline SYNC`)")]
+    #[error(
+        "{message}; the rows' identities would all be new. Cast the key back in the model, or take the present state as delivered (`outflow rebaseline SYNC`)"
+    )]
     OtherKey {
         /// What changed.
         message: String,
@@ -132,15 +148,26 @@ impl Ledger {
     ///
     /// # Errors
     /// When it is lost, older than `note`, damaged, or of a newer version.
-    pub fn open(warehouse: &Warehouse, path: &Path, writable: bool, note: Option<&Note>) -> Result<Self, LedgerError> {
+    pub fn open(
+        warehouse: &Warehouse,
+        path: &Path,
+        writable: bool,
+        note: Option<&Note>,
+    ) -> Result<Self, LedgerError> {
         let exists = path.exists();
         if let (false, Some(note)) = (exists, note)
             && note.rows > 0
         {
-            return Err(LedgerError::Lost { path: path.to_owned(), rows: note.rows });
+            return Err(LedgerError::Lost {
+                path: path.to_owned(),
+                rows: note.rows,
+            });
         }
         if !exists && !writable {
-            return Ok(Self { meta: None, writable });
+            return Ok(Self {
+                meta: None,
+                writable,
+            });
         }
         warehouse.attach_ledger(path, !writable)?;
         let connection = warehouse.connect()?;
@@ -152,35 +179,51 @@ impl Ledger {
 
     /// Compares with what was noted, and the entries with what the ledger says of them (rule 7): a damaged file or log
     /// opens with fewer rows and without an error.
-    fn check(&self, connection: &Connection, path: &Path, note: Option<&Note>) -> Result<(), LedgerError> {
+    fn check(
+        &self,
+        connection: &Connection,
+        path: &Path,
+        note: Option<&Note>,
+    ) -> Result<(), LedgerError> {
         let older = |message: String| Err(LedgerError::Older { message });
         let Some(meta) = &self.meta else {
             return match note {
-                Some(note) if note.rows > 0 => Err(LedgerError::Lost { path: path.to_owned(), rows: note.rows }),
+                Some(note) if note.rows > 0 => Err(LedgerError::Lost {
+                    path: path.to_owned(),
+                    rows: note.rows,
+                }),
                 _ => Ok(()),
             };
         };
         let rows = tables::count(connection, tables::ENTRIES)?;
         if rows != meta.rows {
-            return Err(LedgerError::Damaged(format!("it has {rows} entries and should have {}", meta.rows)));
+            return Err(LedgerError::Damaged(format!(
+                "it has {rows} entries and should have {}",
+                meta.rows
+            )));
         }
         if let Some(plan) = &meta.plan {
             let operations = tables::count(connection, tables::PLAN)?;
             if operations != plan.operations.total() {
                 let wanted = plan.operations.total();
-                return Err(LedgerError::Damaged(format!("its plan has {operations} operations and should have {wanted}")));
+                return Err(LedgerError::Damaged(format!(
+                    "its plan has {operations} operations and should have {wanted}"
+                )));
             }
         }
         match note {
-            Some(note) if note.incarnation != meta.incarnation => {
-                older(format!("it is another ledger ({}, not {})", meta.incarnation, note.incarnation))
-            }
-            Some(note) if note.sequence > meta.sequence => {
-                older(format!("its last commit is number {}, and number {} was noted", meta.sequence, note.sequence))
-            }
-            Some(note) if note.sequence == meta.sequence && note.rows != rows => {
-                older(format!("it has {rows} entries, and {} were noted", note.rows))
-            }
+            Some(note) if note.incarnation != meta.incarnation => older(format!(
+                "it is another ledger ({}, not {})",
+                meta.incarnation, note.incarnation
+            )),
+            Some(note) if note.sequence > meta.sequence => older(format!(
+                "its last commit is number {}, and number {} was noted",
+                meta.sequence, note.sequence
+            )),
+            Some(note) if note.sequence == meta.sequence && note.rows != rows => older(format!(
+                "it has {rows} entries, and {} were noted",
+                note.rows
+            )),
             _ => Ok(()),
         }
     }
@@ -190,7 +233,11 @@ impl Ledger {
     ///
     /// # Errors
     /// When the journal is damaged or belongs to another ledger.
-    pub fn recover(&mut self, connection: &mut Connection, journal: &Path) -> Result<Option<Folded>, LedgerError> {
+    pub fn recover(
+        &mut self,
+        connection: &mut Connection,
+        journal: &Path,
+    ) -> Result<Option<Folded>, LedgerError> {
         let reader = Reader::open(journal)?;
         let Some(meta) = &self.meta else {
             return match reader {
@@ -201,10 +248,19 @@ impl Ledger {
         if let Some(reader) = &reader {
             let header = reader.header();
             if header.incarnation != meta.incarnation {
-                return Err(foreign(journal, format!("it speaks of {}, not of {}", header.incarnation, meta.incarnation)));
+                return Err(foreign(
+                    journal,
+                    format!(
+                        "it speaks of {}, not of {}",
+                        header.incarnation, meta.incarnation
+                    ),
+                ));
             }
             if header.sequence > meta.sequence {
-                let message = format!("its last commit is number {}, and a journal speaks of {}", meta.sequence, header.sequence);
+                let message = format!(
+                    "its last commit is number {}, and a journal speaks of {}",
+                    meta.sequence, header.sequence
+                );
                 return Err(LedgerError::Older { message });
             }
         }
@@ -219,7 +275,12 @@ impl Ledger {
     ///
     /// # Errors
     /// What does not agree, with the choices.
-    pub fn bind(&mut self, connection: &mut Connection, binding: &Binding<'_>, layout: &Layout) -> Result<(), LedgerError> {
+    pub fn bind(
+        &mut self,
+        connection: &mut Connection,
+        binding: &Binding<'_>,
+        layout: &Layout,
+    ) -> Result<(), LedgerError> {
         let Some(meta) = &mut self.meta else {
             let incarnation = format!("{:032x}", rand::random::<u128>());
             let meta = Meta::new(incarnation, binding.sync, &binding.target, layout);
@@ -234,19 +295,30 @@ impl Ledger {
             return Ok(());
         };
         if meta.sync != binding.sync && Some(meta.sync.as_str()) != binding.renamed_from {
-            return Err(LedgerError::OtherSync { found: meta.sync.clone(), wanted: binding.sync.to_owned() });
+            return Err(LedgerError::OtherSync {
+                found: meta.sync.clone(),
+                wanted: binding.sync.to_owned(),
+            });
         }
         binding.sync.clone_into(&mut meta.sync);
         if !same_target(&meta.target, &binding.target) {
             if !binding.accept {
-                return Err(LedgerError::OtherTarget { found: meta.target.clone(), wanted: binding.target.clone() });
+                return Err(LedgerError::OtherTarget {
+                    found: meta.target.clone(),
+                    wanted: binding.target.clone(),
+                });
             }
             meta.target = binding.target.clone();
         }
         if meta.target.account.is_none() {
             meta.target.account.clone_from(&binding.target.account);
         }
-        if !binding.accept { key_change(&meta.layout, layout).map_or(Ok(()), |message| Err(LedgerError::OtherKey { message })) } else { Ok(()) }
+        if !binding.accept {
+            key_change(&meta.layout, layout)
+                .map_or(Ok(()), |message| Err(LedgerError::OtherKey { message }))
+        } else {
+            Ok(())
+        }
     }
 
     /// What it says of itself; nothing before a first run.
@@ -258,7 +330,11 @@ impl Ledger {
     /// What the catalog is to remember, after a run.
     #[must_use]
     pub fn note(&self) -> Option<Note> {
-        self.meta.as_ref().map(|meta| Note { incarnation: meta.incarnation.clone(), sequence: meta.sequence, rows: meta.rows })
+        self.meta.as_ref().map(|meta| Note {
+            incarnation: meta.incarnation.clone(),
+            sequence: meta.sequence,
+            rows: meta.rows,
+        })
     }
 
     /// Takes over a meta that a transaction has committed.
@@ -271,12 +347,17 @@ impl Ledger {
     /// # Errors
     /// What DuckDB says.
     pub fn unsettled(&self, connection: &Connection) -> Result<Vec<Unsettled>, LedgerError> {
-        self.meta.as_ref().map_or(Ok(Vec::new()), |meta| fold::unsettled(connection, &meta.layout))
+        self.meta.as_ref().map_or(Ok(Vec::new()), |meta| {
+            fold::unsettled(connection, &meta.layout)
+        })
     }
 }
 
 fn foreign(path: &Path, message: String) -> LedgerError {
-    LedgerError::ForeignJournal { path: path.to_owned(), message }
+    LedgerError::ForeignJournal {
+        path: path.to_owned(),
+        message,
+    }
 }
 
 /// The same plugin, object and, where both are known, account.
@@ -291,16 +372,32 @@ fn same_target(a: &TargetName, b: &TargetName) -> bool {
 /// How the key differs, other than by widening.
 fn key_change(old: &Layout, new: &Layout) -> Option<String> {
     let names = |layout: &Layout| {
-        layout.key.iter().map(|column| format!("`{}`", column.name)).collect::<Vec<_>>().join(", ")
+        layout
+            .key
+            .iter()
+            .map(|column| format!("`{}`", column.name))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     if !old.same_key_columns(new) {
-        return Some(format!("the key was {} and is {} now", names(old), names(new)));
+        return Some(format!(
+            "the key was {} and is {} now",
+            names(old),
+            names(new)
+        ));
     }
-    let pairs = old.key.iter().zip(&new.key).chain(old.place.iter().zip(&new.place));
+    let pairs = old
+        .key
+        .iter()
+        .zip(&new.key)
+        .chain(old.place.iter().zip(&new.place));
     let changed = |(old, new): &(&crate::warehouse::Column, &crate::warehouse::Column)| {
         old.name == new.name && !mapping::is_widening(&old.data_type, &new.data_type)
     };
     pairs.into_iter().find(changed).map(|(old, new)| {
-        format!("the type of column `{}`, by which rows are told apart, was {} and is {} now", old.name, old.data_type, new.data_type)
+        format!(
+            "the type of column `{}`, by which rows are told apart, was {} and is {} now",
+            old.name, old.data_type, new.data_type
+        )
     })
 }

@@ -38,7 +38,12 @@ impl Projection {
         columns: &[Column],
         expression: impl Fn(&str) -> Result<Column, SqlError>,
     ) -> Result<Self, Diagnostics> {
-        let mut check = Check { model, sync, columns, found: Vec::new() };
+        let mut check = Check {
+            model,
+            sync,
+            columns,
+            found: Vec::new(),
+        };
         let key = check.key();
         let place = check.place(&key);
         let (image, fields) = check.mappings(expression);
@@ -53,7 +58,10 @@ impl Projection {
             image,
             fields,
         };
-        Ok(Self { layout, model: gate::subquery(&model.sql) })
+        Ok(Self {
+            layout,
+            model: gate::subquery(&model.sql),
+        })
     }
 
     /// The same toward a destination that compares match values so.
@@ -69,9 +77,12 @@ impl Projection {
         let of = |field: &RecordField| Field {
             name: field.to.clone(),
             field_type: match &field.value {
-                RecordValue::Image(index) => {
-                    types::field_type(self.layout.image.get(*index).map_or("", |column| &column.data_type))
-                }
+                RecordValue::Image(index) => types::field_type(
+                    self.layout
+                        .image
+                        .get(*index)
+                        .map_or("", |column| &column.data_type),
+                ),
                 RecordValue::Constant(json) => constant_type(json),
             },
         };
@@ -101,11 +112,22 @@ impl Projection {
     pub fn identities(&self, relation: &str) -> String {
         let layout = &self.layout;
         let some_null = |columns: Vec<String>| {
-            columns.iter().map(|column| format!("{column} IS NULL")).collect::<Vec<_>>().join(" OR ")
+            columns
+                .iter()
+                .map(|column| format!("{column} IS NULL"))
+                .collect::<Vec<_>>()
+                .join(" OR ")
         };
-        let null_key = some_null((0..layout.key.len()).map(|index| format!("r.k{index}")).collect());
+        let null_key = some_null(
+            (0..layout.key.len())
+                .map(|index| format!("r.k{index}"))
+                .collect(),
+        );
         let null_place = layout.place.as_ref().map_or(String::new(), |column| {
-            format!("WHEN r.m IS NULL THEN {} ", quote::text(&format!("{FAULT_NULL_MATCH}: `{}` is null", column.name)))
+            format!(
+                "WHEN r.m IS NULL THEN {} ",
+                quote::text(&format!("{FAULT_NULL_MATCH}: `{}` is null", column.name))
+            )
         });
         format!(
             "SELECT {identity}, {hash} AS h, CASE WHEN {null_key} THEN '{FAULT_NULL_KEY}' {null_place}ELSE {fault} END AS fault \
@@ -119,27 +141,62 @@ impl Projection {
     /// The expression that says why a row has no JSON form: only columns that can have a fault are looked at.
     fn fault(&self) -> String {
         let layout = &self.layout;
-        let keys = layout.key.iter().enumerate().map(|(index, column)| (format!("r.k{index}"), column.name.clone(), &column.data_type));
-        let place = layout.place.iter().map(|column| ("r.m".to_owned(), column.name.clone(), &column.data_type));
+        let keys = layout.key.iter().enumerate().map(|(index, column)| {
+            (
+                format!("r.k{index}"),
+                column.name.clone(),
+                &column.data_type,
+            )
+        });
+        let place = layout
+            .place
+            .iter()
+            .map(|column| ("r.m".to_owned(), column.name.clone(), &column.data_type));
         let image = layout.image.iter().enumerate();
-        let image = image.map(|(index, column)| (format!("r.i{index}"), layout.image_name(index), &column.data_type));
+        let image = image.map(|(index, column)| {
+            (
+                format!("r.i{index}"),
+                layout.image_name(index),
+                &column.data_type,
+            )
+        });
         let parts: Vec<_> = keys
             .chain(place)
             .chain(image)
             .filter(|(_, _, data_type)| !types::is_always_sound(data_type))
-            .map(|(column, name, _)| format!("{} || outflow_fault({column})", quote::text(&format!("`{name}` is "))))
+            .map(|(column, name, _)| {
+                format!(
+                    "{} || outflow_fault({column})",
+                    quote::text(&format!("`{name}` is "))
+                )
+            })
             .collect();
-        if parts.is_empty() { "NULL".to_owned() } else { format!("coalesce({})", parts.join(", ")) }
+        if parts.is_empty() {
+            "NULL".to_owned()
+        } else {
+            format!("coalesce({})", parts.join(", "))
+        }
     }
 
     /// Key, match value and image over the model, in their stored types.
     fn columns(&self) -> String {
         let layout = &self.layout;
-        let cast = |expression: String, column: &str, data_type: &str| format!("CAST({expression} AS {data_type}) AS {column}");
+        let cast = |expression: String, column: &str, data_type: &str| {
+            format!("CAST({expression} AS {data_type}) AS {column}")
+        };
         let of_model = |name: &str| format!("model.{}", quote::identifier(name));
         let keys = layout.key.iter().enumerate();
-        let keys = keys.map(|(index, column)| cast(of_model(&column.name), &format!("k{index}"), &column.data_type));
-        let place = layout.place.iter().map(|column| cast(of_model(&column.name), "m", &column.data_type));
+        let keys = keys.map(|(index, column)| {
+            cast(
+                of_model(&column.name),
+                &format!("k{index}"),
+                &column.data_type,
+            )
+        });
+        let place = layout
+            .place
+            .iter()
+            .map(|column| cast(of_model(&column.name), "m", &column.data_type));
         let image = layout.image.iter().enumerate().map(|(index, column)| {
             let expression = match &column.source {
                 ImageSource::Column(name) => of_model(name),
@@ -147,7 +204,10 @@ impl Projection {
             };
             cast(expression, &format!("i{index}"), &column.data_type)
         });
-        keys.chain(place).chain(image).collect::<Vec<_>>().join(", ")
+        keys.chain(place)
+            .chain(image)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
@@ -177,7 +237,8 @@ impl Check<'_> {
                 Ok(column) => match types::key_fault(&column.data_type) {
                     None => key.push(column),
                     Some(fault) => {
-                        let message = format!("the key column `{name}` ({}) {fault}", column.data_type);
+                        let message =
+                            format!("the key column `{name}` ({}) {fault}", column.data_type);
                         self.found.push(self.model.diagnostic(&field, message));
                     }
                 },
@@ -198,7 +259,10 @@ impl Check<'_> {
             }
         };
         if let Some(fault) = types::key_fault(&column.data_type) {
-            let message = format!("the match column `{}` ({}) {fault}", column.name, column.data_type);
+            let message = format!(
+                "the match column `{}` ({}) {fault}",
+                column.name, column.data_type
+            );
             self.found.push(self.sync.diagnostic("match.from", message));
         }
         match key {
@@ -207,19 +271,34 @@ impl Check<'_> {
         }
     }
 
-    fn mappings(&mut self, expression: impl Fn(&str) -> Result<Column, SqlError>) -> (Vec<ImageColumn>, Vec<RecordField>) {
+    fn mappings(
+        &mut self,
+        expression: impl Fn(&str) -> Result<Column, SqlError>,
+    ) -> (Vec<ImageColumn>, Vec<RecordField>) {
         let mut image: Vec<ImageColumn> = Vec::new();
         let mut fields: Vec<RecordField> = Vec::new();
         for (index, mapping) in self.sync.mappings.iter().enumerate() {
-            if fields.iter().any(|field| field.to.to_lowercase() == mapping.to.to_lowercase()) {
-                let message = format!("`{}` is mapped twice; names that differ in case only are not told apart", mapping.to);
-                self.found.push(self.sync.diagnostic(&format!("mappings[{index}].to"), message));
+            if fields
+                .iter()
+                .any(|field| field.to.to_lowercase() == mapping.to.to_lowercase())
+            {
+                let message = format!(
+                    "`{}` is mapped twice; names that differ in case only are not told apart",
+                    mapping.to
+                );
+                self.found.push(
+                    self.sync
+                        .diagnostic(&format!("mappings[{index}].to"), message),
+                );
                 continue;
             }
             let field = format!("mappings[{index}].{}", mapping.from.field());
             let (source, data_type) = match &mapping.from {
                 From::Value(value) => {
-                    fields.push(RecordField { to: mapping.to.clone(), value: RecordValue::Constant(value.to_string()) });
+                    fields.push(RecordField {
+                        to: mapping.to.clone(),
+                        value: RecordValue::Constant(value.to_string()),
+                    });
                     continue;
                 }
                 From::Column(name) => match self.find(name) {
@@ -230,23 +309,35 @@ impl Check<'_> {
                     }
                 },
                 From::Sql(sql) => match expression(sql) {
-                    Ok(column) => (ImageSource::Sql(sql.clone()), types::stored(&column.data_type)),
+                    Ok(column) => (
+                        ImageSource::Sql(sql.clone()),
+                        types::stored(&column.data_type),
+                    ),
                     Err(error) => {
                         let mut place = String::new();
                         if let (Some(line), Some(column)) = (error.line, error.column) {
                             place = format!(" (line {line}, column {column} of the expression)");
                         }
-                        self.found.push(self.sync.diagnostic(&field, format!("{}{place}", error.message)));
+                        self.found.push(
+                            self.sync
+                                .diagnostic(&field, format!("{}{place}", error.message)),
+                        );
                         continue;
                     }
                 },
             };
             let column = ImageColumn { source, data_type };
-            let at = image.iter().position(|other| *other == column).unwrap_or_else(|| {
-                image.push(column);
-                image.len() - 1
+            let at = image
+                .iter()
+                .position(|other| *other == column)
+                .unwrap_or_else(|| {
+                    image.push(column);
+                    image.len() - 1
+                });
+            fields.push(RecordField {
+                to: mapping.to.clone(),
+                value: RecordValue::Image(at),
             });
-            fields.push(RecordField { to: mapping.to.clone(), value: RecordValue::Image(at) });
         }
         (image, fields)
     }
@@ -254,11 +345,28 @@ impl Check<'_> {
     /// The model's column of that name, with the type that its values are kept as.
     fn find(&self, name: &str) -> Result<Column, String> {
         let exact = self.columns.iter().find(|column| column.name == name);
-        let found = exact.or_else(|| self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)));
-        found.map(|column| Column { name: column.name.clone(), data_type: types::stored(&column.data_type) }).ok_or_else(|| {
-            let names: Vec<_> = self.columns.iter().map(|column| format!("`{}`", column.name)).collect();
-            format!("there is no column `{name}`; the model `{}` has {}", self.model.name, names.join(", "))
-        })
+        let found = exact.or_else(|| {
+            self.columns
+                .iter()
+                .find(|column| column.name.eq_ignore_ascii_case(name))
+        });
+        found
+            .map(|column| Column {
+                name: column.name.clone(),
+                data_type: types::stored(&column.data_type),
+            })
+            .ok_or_else(|| {
+                let names: Vec<_> = self
+                    .columns
+                    .iter()
+                    .map(|column| format!("`{}`", column.name))
+                    .collect();
+                format!(
+                    "there is no column `{name}`; the model `{}` has {}",
+                    self.model.name,
+                    names.join(", ")
+                )
+            })
     }
 }
 

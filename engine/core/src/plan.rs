@@ -121,29 +121,49 @@ impl Planned {
 ///
 /// # Errors
 /// What is not supported.
-pub fn check_target(projection: &Projection, sync: &Sync, target: &Target) -> Result<(), PlanError> {
+pub fn check_target(
+    projection: &Projection,
+    sync: &Sync,
+    target: &Target,
+) -> Result<(), PlanError> {
     let rules = rules_of(&projection.layout, sync, target);
     let lacks = |kind: Kind| !target.kinds.contains(&kind);
-    let known: Vec<_> = target.kinds.iter().map(|kind| format!("`{kind}`")).collect();
+    let known: Vec<_> = target
+        .kinds
+        .iter()
+        .map(|kind| format!("`{kind}`"))
+        .collect();
     let known = known.join(", ");
     if lacks(rules.write_kind()) {
         let mode = sync.mode.as_str();
-        return refused(format!("mode `{mode}` needs the operation `{}`, and the destination takes {known}", rules.write_kind()));
+        return refused(format!(
+            "mode `{mode}` needs the operation `{}`, and the destination takes {known}",
+            rules.write_kind()
+        ));
     }
     if target.whole {
         return match sync.mode {
-            Mode::Insert | Mode::Update => {
-                refused(format!("the destination is replaced whole, which mode `{}` cannot be; use `mirror` or `upsert`", sync.mode.as_str()))
-            }
+            Mode::Insert | Mode::Update => refused(format!(
+                "the destination is replaced whole, which mode `{}` cannot be; use `mirror` or `upsert`",
+                sync.mode.as_str()
+            )),
             _ => Ok(()),
         };
     }
-    if sync.on_removed != OnRemoved::Nothing && sync.mode != Mode::All && lacks(rules.removal_kind()) {
+    if sync.on_removed != OnRemoved::Nothing
+        && sync.mode != Mode::All
+        && lacks(rules.removal_kind())
+    {
         let wanted = sync.on_removed.as_str();
-        return refused(format!("`on_removed: {wanted}` needs the operation `{}`, and the destination takes {known}", rules.removal_kind()));
+        return refused(format!(
+            "`on_removed: {wanted}` needs the operation `{}`, and the destination takes {known}",
+            rules.removal_kind()
+        ));
     }
     if sync.on_removed == OnRemoved::Clear && projection.layout.cleared_json().is_none() {
-        return refused("`on_removed: clear` has nothing to clear: only key and match fields are mapped".into());
+        return refused(
+            "`on_removed: clear` has nothing to clear: only key and match fields are mapped".into(),
+        );
     }
     Ok(())
 }
@@ -172,7 +192,11 @@ fn rules_of<'a>(layout: &'a Layout, sync: &Sync, target: &Target) -> Rules<'a> {
 ///
 /// # Errors
 /// Why there is no plan. The ledger is then as it was, but for what a guard proposes to allow.
-pub fn prepare(connection: &mut Connection, ledger: &mut Ledger, request: &Request<'_>) -> Result<Planned, PlanError> {
+pub fn prepare(
+    connection: &mut Connection,
+    ledger: &mut Ledger,
+    request: &Request<'_>,
+) -> Result<Planned, PlanError> {
     match attempt(connection, ledger, request, Source::Model) {
         Err(PlanError::Moved) => {
             let snapshot = Source::take_snapshot(connection, request.projection)?;
@@ -184,7 +208,12 @@ pub fn prepare(connection: &mut Connection, ledger: &mut Ledger, request: &Reque
     }
 }
 
-fn attempt(connection: &mut Connection, ledger: &mut Ledger, request: &Request<'_>, source: Source) -> Result<Planned, PlanError> {
+fn attempt(
+    connection: &mut Connection,
+    ledger: &mut Ledger,
+    request: &Request<'_>,
+    source: Source,
+) -> Result<Planned, PlanError> {
     let mut meta = ledger.meta().cloned().ok_or_else(unbound)?;
     if meta.plan.is_some() {
         return Err(LedgerError::Damaged("its last plan is not folded".into()).into());
@@ -203,13 +232,29 @@ fn attempt(connection: &mut Connection, ledger: &mut Ledger, request: &Request<'
         sequence: meta.sequence + 1,
         previous: request.target.previous,
     };
-    let Comparison { desired, tally, held, mut planned } = match compare(connection, &meta, request, &resync, source, at)? {
+    let Comparison {
+        desired,
+        tally,
+        held,
+        mut planned,
+    } = match compare(connection, &meta, request, &resync, source, at)? {
         Compared::Same(planned) => return Ok(planned),
         Compared::Differs(comparison) => *comparison,
     };
-    let rules = Rules { entries: ENTRIES, unsettled: UNSETTLED, ..resync.rules(request, &request.projection.layout) };
+    let rules = Rules {
+        entries: ENTRIES,
+        unsettled: UNSETTLED,
+        ..resync.rules(request, &request.projection.layout)
+    };
     // After these, entries differ from the model even if every operation succeeds.
-    let open = [Action::Wait, Action::Owed, Action::Extra, Action::Held, Action::Resend, Action::Keep];
+    let open = [
+        Action::Wait,
+        Action::Owed,
+        Action::Extra,
+        Action::Held,
+        Action::Resend,
+        Action::Keep,
+    ];
     let open: u64 = open.into_iter().map(|action| tally.of(action)).sum();
     let clean = (open == 0 && desired.invalid == 0).then(|| clean(&desired, request));
     connection.transaction::<_, PlanError>(|connection| {
@@ -252,11 +297,22 @@ fn attempt(connection: &mut Connection, ledger: &mut Ledger, request: &Request<'
 ///
 /// # Errors
 /// Why there would be no plan.
-pub fn preview(connection: &mut Connection, ledger: &Ledger, request: &Request<'_>) -> Result<Planned, PlanError> {
+pub fn preview(
+    connection: &mut Connection,
+    ledger: &Ledger,
+    request: &Request<'_>,
+) -> Result<Planned, PlanError> {
     let layout = &request.projection.layout;
     let mut notes = Vec::new();
-    let name = TargetName { plugin: String::new(), account: None, object: None };
-    let meta = ledger.meta().cloned().unwrap_or_else(|| Meta::preview(&request.sync.slug, &name, layout));
+    let name = TargetName {
+        plugin: String::new(),
+        account: None,
+        object: None,
+    };
+    let meta = ledger
+        .meta()
+        .cloned()
+        .unwrap_or_else(|| Meta::preview(&request.sync.slug, &name, layout));
     if meta.plan.is_some() {
         notes.push("a run was stopped, and what it delivered is not in the ledger yet; the next run takes it in first, and then plans less than this".to_owned());
     }
@@ -293,8 +349,14 @@ pub fn preview(connection: &mut Connection, ledger: &Ledger, request: &Request<'
             Ok(planned)
         }
         Compared::Differs(comparison) => {
-            let Comparison { tally, mut planned, .. } = *comparison;
-            let rules = Rules { entries: &planned.at.entries, unsettled: &planned.at.unsettled, ..resync.rules(request, layout) };
+            let Comparison {
+                tally, mut planned, ..
+            } = *comparison;
+            let rules = Rules {
+                entries: &planned.at.entries,
+                unsettled: &planned.at.unsettled,
+                ..resync.rules(request, layout)
+            };
             build::plan(connection, &rules, request.projection, source, &planned.at)?;
             guard::nulled(connection, &planned.at, request, planned.counts.unchanged)?;
             planned.deliver = tally.planned().total() > 0 || tally.of(Action::Replace) > 0;
@@ -320,14 +382,40 @@ struct Comparison {
 }
 
 /// Runs the model and compares it with the entries; asks the guards that need no images.
-fn compare(connection: &mut Connection, meta: &Meta, request: &Request<'_>, resync: &Resync, source: Source, at: Place) -> Result<Compared, PlanError> {
-    let rules = Rules { entries: &at.entries, unsettled: &at.unsettled, ..resync.rules(request, &at.layout) };
-    let mut desired = diff::desired(connection, &request.projection.identities(&source.relation(request.projection)))?;
-    let mut counts = Counts { queried: desired.fingerprint.rows, ..Counts::default() };
+fn compare(
+    connection: &mut Connection,
+    meta: &Meta,
+    request: &Request<'_>,
+    resync: &Resync,
+    source: Source,
+    at: Place,
+) -> Result<Compared, PlanError> {
+    let rules = Rules {
+        entries: &at.entries,
+        unsettled: &at.unsettled,
+        ..resync.rules(request, &at.layout)
+    };
+    let mut desired = diff::desired(
+        connection,
+        &request
+            .projection
+            .identities(&source.relation(request.projection)),
+    )?;
+    let mut counts = Counts {
+        queried: desired.fingerprint.rows,
+        ..Counts::default()
+    };
     let may_end = !rules.resync && rules.mode != Mode::All && meta.layout == at.layout;
     if may_end && meta.clean.as_ref() == Some(&clean(&desired, request)) {
         counts.unchanged = counts.queried;
-        return Ok(Compared::Same(Planned { counts, shortcut: true, deliver: false, warn: false, notes: Vec::new(), at }));
+        return Ok(Compared::Same(Planned {
+            counts,
+            shortcut: true,
+            deliver: false,
+            warn: false,
+            notes: Vec::new(),
+            at,
+        }));
     }
     desired.validate(connection, &at.layout)?;
     let mut tally = diff::changes(connection, &rules)?;
@@ -348,15 +436,25 @@ fn compare(connection: &mut Connection, meta: &Meta, request: &Request<'_>, resy
     counts.planned = tally.planned();
     counts.withheld = tally.withheld();
     counts.changes = sum(counts.planned, counts.withheld);
-    if !approved
-        && let Some(stop) = guard::removals(request, &desired, &removed, held, counts)
-    {
+    if !approved && let Some(stop) = guard::removals(request, &desired, &removed, held, counts) {
         guard::propose(connection, &at, meta, request.run, &stop.token)?;
         return Err(PlanError::Stopped(Box::new(stop)));
     }
     let warn = counts.invalid > 0 || held || tally.of(Action::Wait) > 0;
-    let planned = Planned { counts, shortcut: false, deliver: false, warn, notes, at };
-    Ok(Compared::Differs(Box::new(Comparison { desired, tally, held, planned })))
+    let planned = Planned {
+        counts,
+        shortcut: false,
+        deliver: false,
+        warn,
+        notes,
+        at,
+    };
+    Ok(Compared::Differs(Box::new(Comparison {
+        desired,
+        tally,
+        held,
+        planned,
+    })))
 }
 
 fn sum(mut a: Split, b: Split) -> Split {
@@ -367,9 +465,18 @@ fn sum(mut a: Split, b: Split) -> Split {
 /// What makes a later run the same as this one (rule 36).
 fn clean(desired: &Desired, request: &Request<'_>) -> Clean {
     let sync = request.sync;
-    let config = (&request.projection.layout, sync.mode, sync.on_removed, sync.returning, request.target.whole);
+    let config = (
+        &request.projection.layout,
+        sync.mode,
+        sync.on_removed,
+        sync.returning,
+        request.target.whole,
+    );
     // Structs of texts, numbers and lists always have a JSON form.
-    Clean { fingerprint: desired.fingerprint.clone(), config: serde_json::to_string(&config).unwrap_or_default() }
+    Clean {
+        fingerprint: desired.fingerprint.clone(),
+        config: serde_json::to_string(&config).unwrap_or_default(),
+    }
 }
 
 fn unbound() -> PlanError {

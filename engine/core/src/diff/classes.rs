@@ -93,7 +93,11 @@ pub(crate) struct Tally(Vec<(Change, Action, u64)>);
 impl Tally {
     /// How many have that action.
     pub(crate) fn of(&self, action: Action) -> u64 {
-        self.0.iter().filter(|(_, its, _)| *its == action).map(|(_, _, count)| count).sum()
+        self.0
+            .iter()
+            .filter(|(_, its, _)| *its == action)
+            .map(|(_, _, count)| count)
+            .sum()
     }
 
     /// Those that become operations.
@@ -108,7 +112,11 @@ impl Tally {
 
     /// Rows of the model that differ.
     pub(crate) fn rows(&self) -> u64 {
-        self.0.iter().filter(|(change, action, _)| *change != Change::Removed && *action != Action::Keep).map(|(_, _, count)| count).sum()
+        self.0
+            .iter()
+            .filter(|(change, action, _)| *change != Change::Removed && *action != Action::Keep)
+            .map(|(_, _, count)| count)
+            .sum()
     }
 
     fn split(&self, which: impl Fn(Action) -> bool) -> Split {
@@ -124,11 +132,22 @@ impl Tally {
     /// Reads it from `~changes`.
     pub(crate) fn read(connection: &Connection) -> Result<Self, WarehouseError> {
         let rows = connection.query_rows::<_, WarehouseError>(
-            &format!("SELECT change, action, count(*) FROM {} GROUP BY ALL", temporary("changes")),
-            |row| Ok((row.get::<String>(0)?, row.get::<String>(1)?, row.get::<u64>(2)?)),
+            &format!(
+                "SELECT change, action, count(*) FROM {} GROUP BY ALL",
+                temporary("changes")
+            ),
+            |row| {
+                Ok((
+                    row.get::<String>(0)?,
+                    row.get::<String>(1)?,
+                    row.get::<u64>(2)?,
+                ))
+            },
         )?;
         let parse = |(change, action, count): (String, String, u64)| {
-            let action = Action::ALL.into_iter().find(|known| known.as_str() == action)?;
+            let action = Action::ALL
+                .into_iter()
+                .find(|known| known.as_str() == action)?;
             Some((Change::parse(&change)?, action, count))
         };
         Ok(Self(rows.into_iter().filter_map(parse).collect()))
@@ -138,8 +157,16 @@ impl Tally {
 /// Compares `~desired` with the entries.
 pub(crate) fn changes(connection: &Connection, rules: &Rules<'_>) -> Result<Tally, WarehouseError> {
     drop_temporary(connection, &["changes"])?;
-    connection.execute(&format!("CREATE TEMP TABLE {} AS {}", temporary("changes"), rules.writes()))?;
-    connection.execute(&format!("INSERT INTO {} {}", temporary("changes"), rules.removals()))?;
+    connection.execute(&format!(
+        "CREATE TEMP TABLE {} AS {}",
+        temporary("changes"),
+        rules.writes()
+    ))?;
+    connection.execute(&format!(
+        "INSERT INTO {} {}",
+        temporary("changes"),
+        rules.removals()
+    ))?;
     if rules.mode == Mode::Update {
         rules.wait_after_no_match(connection)?;
     }
@@ -152,7 +179,11 @@ pub(crate) fn changes(connection: &Connection, rules: &Rules<'_>) -> Result<Tall
 
 /// Holds back every removal (rule 10).
 pub(crate) fn hold_removals(connection: &Connection, whole: bool) -> Result<Tally, WarehouseError> {
-    let set = if whole { "change = 'changed', action = 'keep'" } else { "action = 'held'" };
+    let set = if whole {
+        "change = 'changed', action = 'keep'"
+    } else {
+        "action = 'held'"
+    };
     connection.execute(&format!(
         "UPDATE {} SET {set} WHERE change = 'removed' AND action NOT IN ('end', 'gone')",
         temporary("changes")
@@ -166,7 +197,12 @@ impl Rules<'_> {
         let layout = self.layout;
         // Keys are looked up apart from places only where the two differ.
         let (key_join, known, memory, fresh) = if layout.place_is_key() {
-            (String::new(), "e.epoch IS NOT NULL", "e.memory", "e.h IS NULL")
+            (
+                String::new(),
+                "e.epoch IS NOT NULL",
+                "e.memory",
+                "e.h IS NULL",
+            )
         } else {
             let join = format!(
                 "LEFT JOIN (SELECT {keys}, count(*) AS entries, bool_and(memory) AS memory, bool_and(h IS NULL) AS fresh \
@@ -177,14 +213,25 @@ impl Rules<'_> {
             );
             (join, "x.entries IS NOT NULL", "x.memory", "x.fresh")
         };
-        let equal = format!("(e.h = d.h AND NOT e.uncertain AND NOT e.memory AND e.epoch = {})", self.epoch);
+        let equal = format!(
+            "(e.h = d.h AND NOT e.uncertain AND NOT e.memory AND e.epoch = {})",
+            self.epoch
+        );
         let class = format!("CASE WHEN {known} AND NOT ({fresh}) THEN 'changed' ELSE 'added' END");
         let (filter, change, action) = match self.mode {
-            _ if self.resync && self.whole => ("TRUE".to_owned(), "'added'".to_owned(), "'send'".to_owned()),
-            _ if self.resync => (format!("{equal} IS NOT TRUE"), "'added'".to_owned(), "'send'".to_owned()),
+            _ if self.resync && self.whole => {
+                ("TRUE".to_owned(), "'added'".to_owned(), "'send'".to_owned())
+            }
+            _ if self.resync => (
+                format!("{equal} IS NOT TRUE"),
+                "'added'".to_owned(),
+                "'send'".to_owned(),
+            ),
             Mode::All => ("TRUE".to_owned(), class, "'send'".to_owned()),
             Mode::Insert => self.insert_class(&equal, known, memory),
-            Mode::Upsert | Mode::Update | Mode::Mirror => (format!("{equal} IS NOT TRUE"), class, "'send'".to_owned()),
+            Mode::Upsert | Mode::Update | Mode::Mirror => {
+                (format!("{equal} IS NOT TRUE"), class, "'send'".to_owned())
+            }
         };
         format!(
             "SELECT {identity}, d.h, {change} AS change, {action} AS action, {run}::UBIGINT AS op_run, e.dest_id \
@@ -206,13 +253,17 @@ impl Rules<'_> {
         let resend = "e.uncertain AND e.h IS NULL";
         let removing = "u.state IS NOT NULL";
         let remembered = match self.returning {
-            Returning::Remember => format!("({memory}) AND ({resend}) IS NOT TRUE AND NOT ({removing})"),
+            Returning::Remember => {
+                format!("({memory}) AND ({resend}) IS NOT TRUE AND NOT ({removing})")
+            }
             Returning::Insert => "FALSE".to_owned(),
         };
         let added = format!("NOT ({known}) OR ({resend}) IS TRUE OR ({memory}) IS TRUE");
         (
             format!("{equal} IS NOT TRUE AND ({remembered}) IS NOT TRUE"),
-            format!("CASE WHEN {removing} THEN 'changed' WHEN {added} THEN 'added' ELSE 'changed' END"),
+            format!(
+                "CASE WHEN {removing} THEN 'changed' WHEN {added} THEN 'added' ELSE 'changed' END"
+            ),
             format!(
                 "CASE WHEN {removing} THEN 'wait' WHEN {resend} THEN 'resend' WHEN {added} THEN 'send' \
                  WHEN e.uncertain THEN 'wait' ELSE 'follow' END"

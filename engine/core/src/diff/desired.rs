@@ -21,13 +21,21 @@ pub(crate) fn desired(connection: &Connection, query: &str) -> Result<Desired, W
     let table = temporary("desired");
     drop_temporary(connection, &["desired"])?;
     connection.execute(&format!("CREATE TEMP TABLE {table} AS {query}"))?;
-    Ok(Desired { fingerprint: fingerprint_of(connection, &table)?, null_keys: 0, invalid: 0 })
+    Ok(Desired {
+        fingerprint: fingerprint_of(connection, &table)?,
+        null_keys: 0,
+        invalid: 0,
+    })
 }
 
 impl Desired {
     /// Marks the rows that cannot be sent because of others: keys that occur more than once, and places that several rows
     /// share (rules 9 and 12). Apart from [`desired`], because a run without changes needs none of it.
-    pub(crate) fn validate(&mut self, connection: &Connection, layout: &Layout) -> Result<(), WarehouseError> {
+    pub(crate) fn validate(
+        &mut self,
+        connection: &Connection,
+        layout: &Layout,
+    ) -> Result<(), WarehouseError> {
         let table = temporary("desired");
         let keys = layout.comparable_keys("");
         mark_repeated(connection, &table, &keys, FAULT_REPEATED_KEY)?;
@@ -45,7 +53,12 @@ impl Desired {
 }
 
 /// Marks every row whose `columns` occur more than once, unless it is at fault already or has a null there.
-fn mark_repeated(connection: &Connection, table: &str, columns: &str, fault: &str) -> Result<(), WarehouseError> {
+fn mark_repeated(
+    connection: &Connection,
+    table: &str,
+    columns: &str,
+    fault: &str,
+) -> Result<(), WarehouseError> {
     let repeated = temporary("repeated");
     drop_temporary(connection, &["repeated"])?;
     connection.execute(&format!(
@@ -62,7 +75,10 @@ fn mark_repeated(connection: &Connection, table: &str, columns: &str, fault: &st
 }
 
 /// Count and sums of the hashes of a table's rows (rule 36). Sums, because XOR would cancel pairs.
-pub(crate) fn fingerprint_of(connection: &Connection, table: &str) -> Result<Fingerprint, WarehouseError> {
+pub(crate) fn fingerprint_of(
+    connection: &Connection,
+    table: &str,
+) -> Result<Fingerprint, WarehouseError> {
     let read = connection.query_row::<_, WarehouseError>(
         &format!(
             "SELECT count(*), coalesce(sum((h & 18446744073709551615::UHUGEINT)::UBIGINT), 0)::VARCHAR, \
@@ -71,5 +87,8 @@ pub(crate) fn fingerprint_of(connection: &Connection, table: &str) -> Result<Fin
         |row| Ok((row.get::<u64>(0)?, row.get::<String>(1)?, row.get::<String>(2)?)),
     )?;
     let (rows, low, high) = read.unwrap_or_default();
-    Ok(Fingerprint { rows, sums: format!("{low} {high}") })
+    Ok(Fingerprint {
+        rows,
+        sums: format!("{low} {high}"),
+    })
 }

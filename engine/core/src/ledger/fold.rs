@@ -59,14 +59,26 @@ impl Ledger {
     ///
     /// # Errors
     /// When the journal is damaged, or what DuckDB says; then the ledger is as before.
-    pub fn fold(&mut self, connection: &mut Connection, journal: Option<Reader>) -> Result<Folded, LedgerError> {
+    pub fn fold(
+        &mut self,
+        connection: &mut Connection,
+        journal: Option<Reader>,
+    ) -> Result<Folded, LedgerError> {
         let nothing = || LedgerError::Damaged("it has no plan to fold".into());
         let mut meta = self.meta().cloned().ok_or_else(nothing)?;
         let plan = meta.plan.take().ok_or_else(nothing)?;
         // A journal of an earlier plan says nothing of this one.
         let journal = journal.filter(|reader| reader.header().sequence == plan.sequence);
         let verdicts = Verdicts::read(journal, plan.operations.total())?;
-        let folded = connection.transaction(|connection| Fold { connection, meta: &mut meta, plan: &plan, verdicts: &verdicts }.run())?;
+        let folded = connection.transaction(|connection| {
+            Fold {
+                connection,
+                meta: &mut meta,
+                plan: &plan,
+                verdicts: &verdicts,
+            }
+            .run()
+        })?;
         tables::drop_temporary(connection, &["verdicts"])?;
         self.set(meta);
         Ok(folded)
@@ -106,7 +118,11 @@ impl Fold<'_> {
             self.meta.resync_open = false;
         }
         let counts = tally.counts(self.plan.operations, all_missing);
-        self.meta.clean = if (ended || !self.plan.whole) && self.is_clean(&counts, all_missing)? { self.plan.clean.clone() } else { None };
+        self.meta.clean = if (ended || !self.plan.whole) && self.is_clean(&counts, all_missing)? {
+            self.plan.clean.clone()
+        } else {
+            None
+        };
         self.meta.rows = tables::count(self.connection, ENTRIES)?;
         self.meta.sequence += 1;
         self.meta.write(self.connection)?;
@@ -117,7 +133,12 @@ impl Fold<'_> {
                 tally.missing_removals
             ));
         }
-        Ok(Folded { run: self.plan.run, counts, all_missing, notes })
+        Ok(Folded {
+            run: self.plan.run,
+            counts,
+            all_missing,
+            notes,
+        })
     }
 
     fn execute(&self, sql: impl AsRef<str>) -> Result<u64, WarehouseError> {
@@ -151,7 +172,9 @@ impl Fold<'_> {
                 }
                 Some(State::Unknown { reason }) => message = Some(reason.as_str()),
                 Some(State::NoMatch) => {}
-                None if exception.verdict == Verdict::Unknown => message = Some("no answer was recorded"),
+                None if exception.verdict == Verdict::Unknown => {
+                    message = Some("no answer was recorded")
+                }
                 None => {}
             }
             rows.push(Value::U64(exception.ordinal))?;
@@ -167,13 +190,27 @@ impl Fold<'_> {
 
     fn tally(&self) -> Result<Tally, WarehouseError> {
         let rows = self.connection.query_rows::<_, WarehouseError>(
-            &format!("SELECT p.change, v.state, count(*) FROM {} GROUP BY ALL", joined()),
-            |row| Ok((row.get::<String>(0)?, row.get::<Option<String>>(1)?, row.get::<u64>(2)?)),
+            &format!(
+                "SELECT p.change, v.state, count(*) FROM {} GROUP BY ALL",
+                joined()
+            ),
+            |row| {
+                Ok((
+                    row.get::<String>(0)?,
+                    row.get::<Option<String>>(1)?,
+                    row.get::<u64>(2)?,
+                ))
+            },
         )?;
         let mut tally = Tally::default();
         for (change, state, count) in rows {
-            let Some(change) = Change::parse(&change) else { continue };
-            let verdict = state.as_deref().and_then(Verdict::parse).unwrap_or(Verdict::Accepted);
+            let Some(change) = Change::parse(&change) else {
+                continue;
+            };
+            let verdict = state
+                .as_deref()
+                .and_then(Verdict::parse)
+                .unwrap_or(Verdict::Accepted);
             tally.add(change, verdict, count);
         }
         Ok(tally)
@@ -187,9 +224,14 @@ impl Fold<'_> {
         tables::drop_temporary(self.connection, &["earlier"])?;
         self.execute(format!("CREATE TEMP TABLE {earlier} AS FROM {UNSETTLED}"))?;
         if tables::count(self.connection, &earlier)? > 0 {
-            let attempted = format!("(SELECT {} FROM {source} WHERE v.state IS DISTINCT FROM 'aborted')", layout.identity("p."));
+            let attempted = format!(
+                "(SELECT {} FROM {source} WHERE v.state IS DISTINCT FROM 'aborted')",
+                layout.identity("p.")
+            );
             for same in [layout.same_key("u", "a"), layout.same_place("u", "a")] {
-                self.execute(format!("DELETE FROM {UNSETTLED} AS u USING {attempted} AS a WHERE {same}"))?;
+                self.execute(format!(
+                    "DELETE FROM {UNSETTLED} AS u USING {attempted} AS a WHERE {same}"
+                ))?;
             }
         }
         self.execute(format!(
@@ -210,9 +252,20 @@ impl Fold<'_> {
     /// A plan of writes alone, where nothing of the old entries remains: its rows are the entries.
     fn become_entries(&self) -> Result<(), WarehouseError> {
         tables::replace_entries(self.connection, PLAN)?;
-        let of = |states: &str| format!("ordinal IN (SELECT ordinal FROM {} WHERE state IN ({states}))", verdicts());
-        self.execute(format!("DELETE FROM {ENTRIES} WHERE {}", of("'aborted', 'rejected', 'unmatched'")))?;
-        self.execute(format!("UPDATE {ENTRIES} SET uncertain = true, h = NULL WHERE {}", of("'unknown'")))?;
+        let of = |states: &str| {
+            format!(
+                "ordinal IN (SELECT ordinal FROM {} WHERE state IN ({states}))",
+                verdicts()
+            )
+        };
+        self.execute(format!(
+            "DELETE FROM {ENTRIES} WHERE {}",
+            of("'aborted', 'rejected', 'unmatched'")
+        ))?;
+        self.execute(format!(
+            "UPDATE {ENTRIES} SET uncertain = true, h = NULL WHERE {}",
+            of("'unknown'")
+        ))?;
         self.execute(format!(
             "UPDATE {ENTRIES} AS e SET dest_id = v.id FROM {} AS v WHERE e.ordinal = v.ordinal AND v.id IS NOT NULL",
             verdicts()
@@ -238,7 +291,11 @@ impl Fold<'_> {
 
     /// An accepted removal, and no match at a place, settle all that is there (rules 12 and 20).
     fn settle_missing(&self, all_missing: bool) -> Result<(), WarehouseError> {
-        let unmatched = if all_missing { "v.state = 'unmatched' AND p.change <> 'removed'" } else { "v.state = 'unmatched'" };
+        let unmatched = if all_missing {
+            "v.state = 'unmatched' AND p.change <> 'removed'"
+        } else {
+            "v.state = 'unmatched'"
+        };
         self.delete_at(&format!(
             "{} WHERE {unmatched} OR (p.change = 'removed' AND coalesce(v.state, 'accepted') = 'accepted')",
             joined()
@@ -259,7 +316,10 @@ impl Fold<'_> {
     /// An unknown operation makes all that is at its place uncertain; a write there is an entry from now on (rule 3).
     fn doubt(&self) -> Result<(), WarehouseError> {
         let layout = self.layout();
-        let unknown = format!("{PLAN} AS p JOIN {} AS v ON p.ordinal = v.ordinal WHERE v.state = 'unknown'", verdicts());
+        let unknown = format!(
+            "{PLAN} AS p JOIN {} AS v ON p.ordinal = v.ordinal WHERE v.state = 'unknown'",
+            verdicts()
+        );
         self.execute(format!(
             "UPDATE {ENTRIES} AS e SET uncertain = true FROM (SELECT DISTINCT {place} FROM {unknown}) AS a WHERE {same}",
             place = layout.identity("p."),
@@ -298,7 +358,10 @@ fn temporary_earlier() -> String {
 
 /// The plan with what is known beyond "accepted".
 fn joined() -> String {
-    format!("{PLAN} AS p LEFT JOIN {} AS v ON p.ordinal = v.ordinal", verdicts())
+    format!(
+        "{PLAN} AS p LEFT JOIN {} AS v ON p.ordinal = v.ordinal",
+        verdicts()
+    )
 }
 
 /// Operations by change and verdict.
@@ -335,11 +398,15 @@ impl Tally {
 
     /// Rule 20: every one of more than a few is missing.
     const fn all_missing(&self) -> bool {
-        self.missing_removals > MISSING_BELIEVED_MAX && self.missing_removals == self.removals_attempted
+        self.missing_removals > MISSING_BELIEVED_MAX
+            && self.missing_removals == self.removals_attempted
     }
 
     fn counts(&self, planned: Split, all_missing: bool) -> Counts {
-        let mut counts = Counts { planned, ..self.counts };
+        let mut counts = Counts {
+            planned,
+            ..self.counts
+        };
         if all_missing {
             counts.succeeded.removed -= self.missing_removals;
             counts.unmatched.removed += self.missing_removals;
@@ -349,7 +416,10 @@ impl Tally {
 }
 
 /// Reads what is unsettled, in the order of keys.
-pub(super) fn unsettled(connection: &Connection, layout: &Layout) -> Result<Vec<Unsettled>, LedgerError> {
+pub(super) fn unsettled(
+    connection: &Connection,
+    layout: &Layout,
+) -> Result<Vec<Unsettled>, LedgerError> {
     connection.query_rows(
         &format!(
             "SELECT {key}, change, kind, state, code, message, field, times, since, run FROM {UNSETTLED} AS u ORDER BY {order}",

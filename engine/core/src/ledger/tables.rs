@@ -26,8 +26,12 @@ pub(crate) const TAIL: &str = "dest_id, epoch, assumed, uncertain, memory";
 /// - `uncertain`: the destination may hold something else (rule 3).
 /// - `memory`: the key left in insert mode and is remembered (rule 19).
 fn rows(layout: &Layout) -> String {
-    let images: String =
-        layout.image.iter().enumerate().map(|(index, column)| format!("i{index} {}, ", column.data_type)).collect();
+    let images: String = layout
+        .image
+        .iter()
+        .enumerate()
+        .map(|(index, column)| format!("i{index} {}, ", column.data_type))
+        .collect();
     format!(
         "(ordinal UBIGINT, change VARCHAR, kind VARCHAR, op_run UBIGINT, {}, h UHUGEINT, {images}\
          dest_id VARCHAR, epoch UBIGINT, assumed BOOLEAN, uncertain BOOLEAN, memory BOOLEAN)",
@@ -37,14 +41,24 @@ fn rows(layout: &Layout) -> String {
 
 /// Makes all tables.
 pub(super) fn create(connection: &Connection, layout: &Layout) -> Result<(), WarehouseError> {
-    connection.execute("CREATE TABLE ledger.main.meta (state VARCHAR); INSERT INTO ledger.main.meta VALUES (NULL)")?;
+    connection.execute(
+        "CREATE TABLE ledger.main.meta (state VARCHAR); INSERT INTO ledger.main.meta VALUES (NULL)",
+    )?;
     create_rows(connection, ENTRIES, layout)?;
     create_small(connection, layout)
 }
 
 /// Makes a table of rows.
-pub(crate) fn create_rows(connection: &Connection, table: &str, layout: &Layout) -> Result<(), WarehouseError> {
-    let temporary = if table.starts_with("temp.") { "TEMP " } else { "" };
+pub(crate) fn create_rows(
+    connection: &Connection,
+    table: &str,
+    layout: &Layout,
+) -> Result<(), WarehouseError> {
+    let temporary = if table.starts_with("temp.") {
+        "TEMP "
+    } else {
+        ""
+    };
     connection.execute(&format!("CREATE {temporary}TABLE {table} {}", rows(layout)))?;
     Ok(())
 }
@@ -52,13 +66,24 @@ pub(crate) fn create_rows(connection: &Connection, table: &str, layout: &Layout)
 /// Makes the tables of unsettled operations and of proposed removals.
 pub(super) fn create_small(connection: &Connection, layout: &Layout) -> Result<(), WarehouseError> {
     create_unsettled(connection, UNSETTLED, layout)?;
-    connection.execute(&format!("CREATE TABLE {PROPOSED} (token VARCHAR, run UBIGINT, {})", layout.identity_definition()))?;
+    connection.execute(&format!(
+        "CREATE TABLE {PROPOSED} (token VARCHAR, run UBIGINT, {})",
+        layout.identity_definition()
+    ))?;
     Ok(())
 }
 
 /// Makes a table of unsettled operations.
-pub(crate) fn create_unsettled(connection: &Connection, table: &str, layout: &Layout) -> Result<(), WarehouseError> {
-    let temporary = if table.starts_with("temp.") { "TEMP " } else { "" };
+pub(crate) fn create_unsettled(
+    connection: &Connection,
+    table: &str,
+    layout: &Layout,
+) -> Result<(), WarehouseError> {
+    let temporary = if table.starts_with("temp.") {
+        "TEMP "
+    } else {
+        ""
+    };
     connection.execute(&format!(
         "CREATE {temporary}TABLE {table} ({}, change VARCHAR, kind VARCHAR, op_run UBIGINT, h UHUGEINT, epoch UBIGINT, \
          state VARCHAR, code VARCHAR, message VARCHAR, field VARCHAR, times UBIGINT, since UBIGINT, run UBIGINT)",
@@ -69,18 +94,35 @@ pub(crate) fn create_unsettled(connection: &Connection, table: &str, layout: &La
 
 /// Rows in a table.
 pub(crate) fn count(connection: &Connection, table: &str) -> Result<u64, WarehouseError> {
-    Ok(connection.scalar(&format!("SELECT count(*) FROM {table}"))?.unwrap_or_default())
+    Ok(connection
+        .scalar(&format!("SELECT count(*) FROM {table}"))?
+        .unwrap_or_default())
 }
 
 /// Copies `entries` into `into`, a new table of another layout: what both have is kept, the rest is null. Values whose
 /// type changed otherwise than by widening are converted where that is possible, and the row sent again anyway.
-pub(crate) fn reproject(connection: &Connection, from: &Layout, to: &Layout, into: &str) -> Result<(), WarehouseError> {
+pub(crate) fn reproject(
+    connection: &Connection,
+    from: &Layout,
+    to: &Layout,
+    into: &str,
+) -> Result<(), WarehouseError> {
     create_rows(connection, into, to)?;
     let cast = |column: String, data_type: &str| format!("TRY_CAST(e.{column} AS {data_type})");
-    let keys = to.key.iter().enumerate().map(|(index, column)| cast(format!("k{index}"), &column.data_type));
-    let place = to.place.iter().map(|column| place_of(from, column).map_or("NULL".into(), |old| cast(old, &column.data_type)));
+    let keys = to
+        .key
+        .iter()
+        .enumerate()
+        .map(|(index, column)| cast(format!("k{index}"), &column.data_type));
+    let place = to.place.iter().map(|column| {
+        place_of(from, column).map_or("NULL".into(), |old| cast(old, &column.data_type))
+    });
     let image = to.image.iter().map(|column| {
-        match from.image.iter().position(|old| old.source == column.source) {
+        match from
+            .image
+            .iter()
+            .position(|old| old.source == column.source)
+        {
             Some(old) => cast(format!("i{old}"), &column.data_type),
             None => "NULL".to_owned(),
         }
@@ -96,19 +138,28 @@ pub(crate) fn reproject(connection: &Connection, from: &Layout, to: &Layout, int
 
 /// The column of the old layout that has the values of the new match column.
 fn place_of(from: &Layout, column: &crate::warehouse::Column) -> Option<String> {
-    if from.place.as_ref().is_some_and(|old| old.name == column.name) {
+    if from
+        .place
+        .as_ref()
+        .is_some_and(|old| old.name == column.name)
+    {
         return Some("m".to_owned());
     }
     if let Some(index) = from.key.iter().position(|old| old.name == column.name) {
         return Some(format!("k{index}"));
     }
     let source = crate::mapping::ImageSource::Column(column.name.clone());
-    from.image.iter().position(|old| old.source == source).map(|index| format!("i{index}"))
+    from.image
+        .iter()
+        .position(|old| old.source == source)
+        .map(|index| format!("i{index}"))
 }
 
 /// Replaces the entries by the rows of `table`, in the ledger too, and makes the small tables anew for the layout.
 pub(crate) fn replace_entries(connection: &Connection, table: &str) -> Result<(), WarehouseError> {
-    connection.execute(&format!("DROP TABLE {ENTRIES}; ALTER TABLE {table} RENAME TO entries"))?;
+    connection.execute(&format!(
+        "DROP TABLE {ENTRIES}; ALTER TABLE {table} RENAME TO entries"
+    ))?;
     Ok(())
 }
 
@@ -124,7 +175,10 @@ pub(crate) fn temporary(name: &str) -> String {
 }
 
 /// Drops temporary tables where they are.
-pub(crate) fn drop_temporary(connection: &Connection, names: &[&str]) -> Result<(), WarehouseError> {
+pub(crate) fn drop_temporary(
+    connection: &Connection,
+    names: &[&str],
+) -> Result<(), WarehouseError> {
     for name in names {
         connection.execute(&format!("DROP TABLE IF EXISTS {}", temporary(name)))?;
     }

@@ -35,9 +35,15 @@ impl Verdict {
     }
 
     pub(super) fn parse(word: &str) -> Option<Self> {
-        [Self::Aborted, Self::Accepted, Self::Rejected, Self::NoMatch, Self::Unknown]
-            .into_iter()
-            .find(|verdict| verdict.as_str() == word)
+        [
+            Self::Aborted,
+            Self::Accepted,
+            Self::Rejected,
+            Self::NoMatch,
+            Self::Unknown,
+        ]
+        .into_iter()
+        .find(|verdict| verdict.as_str() == word)
     }
 }
 
@@ -61,8 +67,14 @@ impl Verdicts {
     /// Reads a journal to its end; without one nothing was sent.
     pub(super) fn read(reader: Option<Reader>, operations: u64) -> Result<Self, JournalError> {
         let count = usize::try_from(operations).unwrap_or(usize::MAX);
-        let mut verdicts = Self { verdicts: vec![Verdict::Aborted; count], details: BTreeMap::new(), finished: false };
-        let Some(mut reader) = reader else { return Ok(verdicts) };
+        let mut verdicts = Self {
+            verdicts: vec![Verdict::Aborted; count],
+            details: BTreeMap::new(),
+            finished: false,
+        };
+        let Some(mut reader) = reader else {
+            return Ok(verdicts);
+        };
         let counting = reader.header().counting;
         while let Some(entry) = reader.next_entry()? {
             verdicts.take(entry);
@@ -77,7 +89,11 @@ impl Verdicts {
         match entry {
             // An attempt whose answer is not known yet; one after an unknown outcome too.
             Entry::Attempt { spans } => self.set(&spans, Verdict::Unknown),
-            Entry::Outcomes { accepted, aborted, others } => {
+            Entry::Outcomes {
+                accepted,
+                aborted,
+                others,
+            } => {
                 self.set(&accepted, Verdict::Accepted);
                 self.set(&aborted, Verdict::Aborted);
                 for (ordinal, state) in others {
@@ -103,7 +119,11 @@ impl Verdicts {
             if let Some(places) = self.verdicts.get_mut(range) {
                 places.fill(verdict);
             }
-            let outdated: Vec<u64> = self.details.range(span.0..=span.1.max(span.0)).map(|(ordinal, _)| *ordinal).collect();
+            let outdated: Vec<u64> = self
+                .details
+                .range(span.0..=span.1.max(span.0))
+                .map(|(ordinal, _)| *ordinal)
+                .collect();
             for ordinal in outdated {
                 self.details.remove(&ordinal);
             }
@@ -127,9 +147,20 @@ impl Verdicts {
 
     /// The operations that are not simply accepted, and those accepted with an id, by ordinal.
     pub(super) fn exceptions(&self) -> impl Iterator<Item = Exception<'_>> {
-        self.verdicts.iter().zip(0_u64..).filter_map(|(verdict, ordinal)| {
-            let state = if self.details.is_empty() { None } else { self.details.get(&ordinal) };
-            (*verdict != Verdict::Accepted || state.is_some()).then_some(Exception { ordinal, verdict: *verdict, state })
-        })
+        self.verdicts
+            .iter()
+            .zip(0_u64..)
+            .filter_map(|(verdict, ordinal)| {
+                let state = if self.details.is_empty() {
+                    None
+                } else {
+                    self.details.get(&ordinal)
+                };
+                (*verdict != Verdict::Accepted || state.is_some()).then_some(Exception {
+                    ordinal,
+                    verdict: *verdict,
+                    state,
+                })
+            })
     }
 }

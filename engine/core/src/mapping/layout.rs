@@ -69,7 +69,13 @@ impl Layout {
     /// Whether records are made in the same way, types of values aside.
     #[must_use]
     pub fn same_mapping(&self, other: &Self) -> bool {
-        let sources = |layout: &Self| layout.image.iter().map(|column| column.source.clone()).collect::<Vec<_>>();
+        let sources = |layout: &Self| {
+            layout
+                .image
+                .iter()
+                .map(|column| column.source.clone())
+                .collect::<Vec<_>>()
+        };
         let place = |layout: &Self| layout.place.as_ref().map(|column| column.name.clone());
         sources(self) == sources(other)
             && place(self) == place(other)
@@ -81,7 +87,13 @@ impl Layout {
     /// Whether the key has the same columns, their types aside.
     #[must_use]
     pub fn same_key_columns(&self, other: &Self) -> bool {
-        let names = |layout: &Self| layout.key.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
+        let names = |layout: &Self| {
+            layout
+                .key
+                .iter()
+                .map(|column| column.name.clone())
+                .collect::<Vec<_>>()
+        };
         names(self) == names(other)
     }
 
@@ -95,20 +107,36 @@ impl Layout {
     #[must_use]
     pub fn identity(&self, prefix: &str) -> String {
         let keys = self.keys(prefix);
-        if self.place.is_some() { format!("{keys}, {prefix}m") } else { keys }
+        if self.place.is_some() {
+            format!("{keys}, {prefix}m")
+        } else {
+            keys
+        }
     }
 
     /// The image's columns, with a comma after each: `i0, i1, `.
     #[must_use]
     pub fn images(&self, prefix: &str) -> String {
-        (0..self.image.len()).map(|index| format!("{prefix}i{index}, ")).collect()
+        (0..self.image.len())
+            .map(|index| format!("{prefix}i{index}, "))
+            .collect()
     }
 
     /// Names and types of key and match value, as a table's definition has them.
     #[must_use]
     pub fn identity_definition(&self) -> String {
-        let keys = self.key.iter().enumerate().map(|(index, column)| format!("k{index} {}", column.data_type));
-        list(keys.chain(self.place.iter().map(|column| format!("m {}", column.data_type))))
+        let keys = self
+            .key
+            .iter()
+            .enumerate()
+            .map(|(index, column)| format!("k{index} {}", column.data_type));
+        list(
+            keys.chain(
+                self.place
+                    .iter()
+                    .map(|column| format!("m {}", column.data_type)),
+            ),
+        )
     }
 
     /// The key's columns in a form that groups and compares canonically.
@@ -118,7 +146,10 @@ impl Layout {
     }
 
     fn key_expressions(&self, prefix: &str) -> impl Iterator<Item = String> {
-        self.key.iter().enumerate().map(move |(index, column)| comparable(&format!("{prefix}k{index}"), &column.data_type))
+        self.key
+            .iter()
+            .enumerate()
+            .map(move |(index, column)| comparable(&format!("{prefix}k{index}"), &column.data_type))
     }
 
     /// The columns that make a place, in a form that groups and compares under the destination's equality.
@@ -134,26 +165,38 @@ impl Layout {
         };
         match &self.place {
             Some(column) => vec![of(format!("{prefix}m"), column)],
-            None => self.key.iter().enumerate().map(|(index, column)| of(format!("{prefix}k{index}"), column)).collect(),
+            None => self
+                .key
+                .iter()
+                .enumerate()
+                .map(|(index, column)| of(format!("{prefix}k{index}"), column))
+                .collect(),
         }
     }
 
     /// Whether a place is nothing but the key, so that places need no care of their own.
     #[must_use]
     pub fn place_is_key(&self) -> bool {
-        self.place.is_none() && !(self.caseless && self.key.iter().any(|column| column.data_type == "VARCHAR"))
+        self.place.is_none()
+            && !(self.caseless && self.key.iter().any(|column| column.data_type == "VARCHAR"))
     }
 
     /// A condition: two rows have the same key.
     #[must_use]
     pub fn same_key(&self, a: &str, b: &str) -> String {
-        equal(self.key_expressions(&format!("{a}.")), self.key_expressions(&format!("{b}.")))
+        equal(
+            self.key_expressions(&format!("{a}.")),
+            self.key_expressions(&format!("{b}.")),
+        )
     }
 
     /// A condition: two rows have the same place.
     #[must_use]
     pub fn same_place(&self, a: &str, b: &str) -> String {
-        equal(self.place_expressions(&format!("{a}.")), self.place_expressions(&format!("{b}.")))
+        equal(
+            self.place_expressions(&format!("{a}.")),
+            self.place_expressions(&format!("{b}.")),
+        )
     }
 
     /// A condition: two rows have the same key and place, and so one entry.
@@ -169,13 +212,19 @@ impl Layout {
     /// The canonical hash of a row: image, key and match value.
     #[must_use]
     pub fn hash(&self, prefix: &str) -> String {
-        format!("outflow_hash({}{})", self.images(prefix), self.identity(prefix))
+        format!(
+            "outflow_hash({}{})",
+            self.images(prefix),
+            self.identity(prefix)
+        )
     }
 
     /// The key as a JSON object by column.
     #[must_use]
     pub fn key_json(&self, prefix: &str) -> String {
-        let parts = self.key.iter().enumerate().map(|(index, column)| format!("{} := {prefix}k{index}", quote::identifier(&column.name)));
+        let parts = self.key.iter().enumerate().map(|(index, column)| {
+            format!("{} := {prefix}k{index}", quote::identifier(&column.name))
+        });
         format!("outflow_json(struct_pack({}))", list(parts))
     }
 
@@ -206,7 +255,12 @@ impl Layout {
     /// nothing is left to empty.
     #[must_use]
     pub fn cleared_json(&self) -> Option<String> {
-        let names: Vec<_> = self.key.iter().chain(&self.place).map(|column| column.name.to_lowercase()).collect();
+        let names: Vec<_> = self
+            .key
+            .iter()
+            .chain(&self.place)
+            .map(|column| column.name.to_lowercase())
+            .collect();
         let is_identity = |field: &RecordField| {
             Some(&field.to) == self.match_field.as_ref()
                 || matches!(&field.value, RecordValue::Image(index)
@@ -224,18 +278,29 @@ impl Layout {
     /// The name of an image's column, for people.
     #[must_use]
     pub fn image_name(&self, index: usize) -> String {
-        let field = self.fields.iter().find(|field| field.value == RecordValue::Image(index));
+        let field = self
+            .fields
+            .iter()
+            .find(|field| field.value == RecordValue::Image(index));
         field.map_or_else(|| format!("i{index}"), |field| field.to.clone())
     }
 }
 
 /// A column in a form whose `=` is the canonical equality.
 fn comparable(name: &str, data_type: &str) -> String {
-    if types::compares_by_value(data_type) { name.to_owned() } else { format!("outflow_hash({name})") }
+    if types::compares_by_value(data_type) {
+        name.to_owned()
+    } else {
+        format!("outflow_hash({name})")
+    }
 }
 
 fn equal(a: impl IntoIterator<Item = String>, b: impl IntoIterator<Item = String>) -> String {
-    let pairs: Vec<_> = a.into_iter().zip(b).map(|(a, b)| format!("{a} = {b}")).collect();
+    let pairs: Vec<_> = a
+        .into_iter()
+        .zip(b)
+        .map(|(a, b)| format!("{a} = {b}"))
+        .collect();
     pairs.join(" AND ")
 }
 

@@ -17,8 +17,12 @@ pub(super) fn stored(data_type: &str) -> String {
 /// Why values of that type cannot tell rows or records apart, if so.
 pub(super) fn key_fault(data_type: &str) -> Option<&'static str> {
     match base(data_type) {
-        "FLOAT" | "DOUBLE" => Some("is a floating-point number, which has no exact equality; cast it to DECIMAL or text"),
-        "JSON" | "VARIANT" | "GEOMETRY" => Some("has no equality that a destination shares; cast it to text"),
+        "FLOAT" | "DOUBLE" => Some(
+            "is a floating-point number, which has no exact equality; cast it to DECIMAL or text",
+        ),
+        "JSON" | "VARIANT" | "GEOMETRY" => {
+            Some("has no equality that a destination shares; cast it to text")
+        }
         "STRUCT" | "MAP" | "UNION" => Some("is nested; use its parts as columns of their own"),
         _ if data_type.ends_with(']') => Some("is a list; use a scalar column"),
         _ => None,
@@ -30,15 +34,29 @@ pub(super) fn compares_by_value(data_type: &str) -> bool {
     is_integer(data_type)
         || matches!(
             base(data_type),
-            "BOOLEAN" | "DECIMAL" | "VARCHAR" | "BLOB" | "BIT" | "UUID" | "DATE" | "TIME" | "TIMESTAMP" | "TIMESTAMP_S"
-                | "TIMESTAMP_MS" | "TIMESTAMP_NS" | "TIMESTAMP WITH TIME ZONE"
+            "BOOLEAN"
+                | "DECIMAL"
+                | "VARCHAR"
+                | "BLOB"
+                | "BIT"
+                | "UUID"
+                | "DATE"
+                | "TIME"
+                | "TIMESTAMP"
+                | "TIMESTAMP_S"
+                | "TIMESTAMP_MS"
+                | "TIMESTAMP_NS"
+                | "TIMESTAMP WITH TIME ZONE"
         )
 }
 
 /// Whether every value of that type has a JSON form, so that no row need be looked at.
 pub(super) fn is_always_sound(data_type: &str) -> bool {
     is_integer(data_type)
-        || matches!(base(data_type), "BOOLEAN" | "DECIMAL" | "VARCHAR" | "BLOB" | "BIT" | "UUID" | "TIME" | "INTERVAL")
+        || matches!(
+            base(data_type),
+            "BOOLEAN" | "DECIMAL" | "VARCHAR" | "BLOB" | "BIT" | "UUID" | "TIME" | "INTERVAL"
+        )
 }
 
 /// What a field of that type is to a plugin.
@@ -104,7 +122,10 @@ fn integer_range(data_type: &str) -> Option<(u32, u32)> {
 
 /// Width and scale of a `DECIMAL(width,scale)`.
 fn decimal(data_type: &str) -> Option<(i32, i32)> {
-    let (width, scale) = data_type.strip_prefix("DECIMAL(")?.strip_suffix(')')?.split_once(',')?;
+    let (width, scale) = data_type
+        .strip_prefix("DECIMAL(")?
+        .strip_suffix(')')?
+        .split_once(',')?;
     Some((width.trim().parse().ok()?, scale.trim().parse().ok()?))
 }
 
@@ -142,10 +163,26 @@ mod tests {
 
     #[test]
     fn rule_11_keys_without_exact_equality_are_refused() {
-        for refused in ["FLOAT", "DOUBLE", "JSON", "INTEGER[]", "STRUCT(a INTEGER)", "MAP(VARCHAR, INTEGER)", "INTEGER[3]"] {
+        for refused in [
+            "FLOAT",
+            "DOUBLE",
+            "JSON",
+            "INTEGER[]",
+            "STRUCT(a INTEGER)",
+            "MAP(VARCHAR, INTEGER)",
+            "INTEGER[3]",
+        ] {
             assert!(key_fault(refused).is_some(), "{refused}");
         }
-        for fine in ["INTEGER", "VARCHAR", "DECIMAL(18,3)", "UUID", "INTERVAL", "TIMESTAMP WITH TIME ZONE", "ENUM('a', 'b')"] {
+        for fine in [
+            "INTEGER",
+            "VARCHAR",
+            "DECIMAL(18,3)",
+            "UUID",
+            "INTERVAL",
+            "TIMESTAMP WITH TIME ZONE",
+            "ENUM('a', 'b')",
+        ] {
             assert!(key_fault(fine).is_none(), "{fine}");
         }
     }

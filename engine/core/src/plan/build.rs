@@ -23,15 +23,28 @@ impl Source {
     }
 
     /// Reads the model once and for all.
-    pub fn take_snapshot(connection: &Connection, projection: &Projection) -> Result<Self, WarehouseError> {
+    pub fn take_snapshot(
+        connection: &Connection,
+        projection: &Projection,
+    ) -> Result<Self, WarehouseError> {
         tables::drop_temporary(connection, &["snapshot"])?;
-        connection.execute(&format!("CREATE TEMP TABLE {} AS SELECT * FROM {} AS r", temporary("snapshot"), projection.relation()))?;
+        connection.execute(&format!(
+            "CREATE TEMP TABLE {} AS SELECT * FROM {} AS r",
+            temporary("snapshot"),
+            projection.relation()
+        ))?;
         Ok(Self::Snapshot)
     }
 }
 
 /// Does what follows from differences without an operation, within the transaction that commits the plan.
-pub(super) fn apply(connection: &Connection, rules: &Rules<'_>, projection: &Projection, source: Source, tally: &Tally) -> Result<(), WarehouseError> {
+pub(super) fn apply(
+    connection: &Connection,
+    rules: &Rules<'_>,
+    projection: &Projection,
+    source: Source,
+    tally: &Tally,
+) -> Result<(), WarehouseError> {
     let changes = temporary("changes");
     let same = rules.layout.same_entry("e", "c");
     if tally.of(Action::Follow) > 0 {
@@ -44,14 +57,21 @@ pub(super) fn apply(connection: &Connection, rules: &Rules<'_>, projection: &Pro
         connection.execute(&format!("UPDATE {ENTRIES} AS e SET memory = true FROM {changes} AS c WHERE c.action = 'remember' AND {same}"))?;
     }
     if rules.resync {
-        connection.execute(&format!("UPDATE {ENTRIES} SET change = 'changed' WHERE change = 'gone'"))?;
+        connection.execute(&format!(
+            "UPDATE {ENTRIES} SET change = 'changed' WHERE change = 'gone'"
+        ))?;
         connection.execute(&format!("UPDATE {ENTRIES} AS e SET change = 'gone' FROM {changes} AS c WHERE c.action = 'gone' AND {same}"))?;
     }
     prune(connection, rules)
 }
 
 /// Insert mode: the entry takes the row's values, which nobody sends (rule 17).
-fn follow(connection: &Connection, rules: &Rules<'_>, projection: &Projection, source: Source) -> Result<(), WarehouseError> {
+fn follow(
+    connection: &Connection,
+    rules: &Rules<'_>,
+    projection: &Projection,
+    source: Source,
+) -> Result<(), WarehouseError> {
     let layout = rules.layout;
     let followed = temporary("followed");
     tables::drop_temporary(connection, &["followed"])?;
@@ -65,7 +85,10 @@ fn follow(connection: &Connection, rules: &Rules<'_>, projection: &Projection, s
         changes = temporary("changes"),
         same = layout.same_entry("c", "d"),
     ))?;
-    connection.execute(&format!("DELETE FROM {ENTRIES} AS e USING {followed} AS f WHERE {}", layout.same_key("e", "f")))?;
+    connection.execute(&format!(
+        "DELETE FROM {ENTRIES} AS e USING {followed} AS f WHERE {}",
+        layout.same_key("e", "f")
+    ))?;
     connection.execute(&format!(
         "INSERT INTO {ENTRIES} SELECT 0, 'changed', '{kind}', {run}, {identity}, h, {images}dest_id, {epoch}, true, false, false FROM {followed}",
         kind = rules.write_kind(),
@@ -98,7 +121,13 @@ fn prune(connection: &Connection, rules: &Rules<'_>) -> Result<(), WarehouseErro
 
 /// Makes the plan's table: removals first, then writes, each by key. What is kept of a row is what this reading gives; it
 /// must be the rows that were compared, else the model is read once more, and only once (rule 5).
-pub(super) fn plan(connection: &Connection, rules: &Rules<'_>, projection: &Projection, source: Source, at: &Place) -> Result<(), PlanError> {
+pub(super) fn plan(
+    connection: &Connection,
+    rules: &Rules<'_>,
+    projection: &Projection,
+    source: Source,
+    at: &Place,
+) -> Result<(), PlanError> {
     let layout = rules.layout;
     tables::create_rows(connection, &at.plan, layout)?;
     let identity = layout.identity("");
@@ -109,17 +138,40 @@ pub(super) fn plan(connection: &Connection, rules: &Rules<'_>, projection: &Proj
         head = tables::HEAD,
         images = layout.images(""),
         epoch = rules.epoch,
-        writes = writes(rules, projection, source),
+        writes = writes(connection, rules, projection, source)?,
         of_entries = of_entries(rules),
     ))?;
-    let planned = diff::fingerprint_of(connection, &format!("(SELECT h FROM {} WHERE change <> 'removed')", at.plan))?;
-    if planned == diff::fingerprint_of(connection, &compared(rules))? { Ok(()) } else { Err(PlanError::Moved) }
+    let planned = diff::fingerprint_of(
+        connection,
+        &format!("(SELECT h FROM {} WHERE change <> 'removed')", at.plan),
+    )?;
+    if planned == diff::fingerprint_of(connection, &compared(rules))? {
+        Ok(())
+    } else {
+        Err(PlanError::Moved)
+    }
 }
 
 /// Operations with the model's present rows.
-fn writes(rules: &Rules<'_>, projection: &Projection, source: Source) -> String {
+fn writes(
+    connection: &Connection,
+    rules: &Rules<'_>,
+    projection: &Projection,
+    source: Source,
+) -> Result<String, WarehouseError> {
     let layout = rules.layout;
-    format!(
+    if is_first(connection, rules)? {
+        // Every row, and all alike: no need to look each of them up.
+        return Ok(format!(
+            "SELECT 'added' AS change, '{kind}' AS kind, {run}::UBIGINT AS op_run, {identity}, d.h, {images}NULL::VARCHAR AS dest_id FROM {rows} AS d",
+            kind = rules.write_kind(),
+            run = rules.run,
+            identity = layout.identity("d."),
+            images = layout.images("d."),
+            rows = projection.rows(&source.relation(projection)),
+        ));
+    }
+    Ok(format!(
         "SELECT c.change, '{kind}' AS kind, c.op_run, {identity}, d.h, {images}c.dest_id FROM {rows} AS d \
          JOIN {changes} AS c ON {same} WHERE c.action = 'send' AND c.change <> 'removed'",
         kind = rules.write_kind(),
@@ -128,7 +180,16 @@ fn writes(rules: &Rules<'_>, projection: &Projection, source: Source) -> String 
         rows = projection.rows(&source.relation(projection)),
         changes = temporary("changes"),
         same = layout.same_entry("c", "d"),
-    )
+    ))
+}
+
+/// Whether nothing was ever sent and every row of the model is.
+fn is_first(connection: &Connection, rules: &Rules<'_>) -> Result<bool, WarehouseError> {
+    let nothing = tables::count(connection, rules.entries)? == 0
+        && tables::count(connection, rules.unsettled)? == 0;
+    Ok(nothing
+        && tables::count(connection, &temporary("changes"))?
+            == tables::count(connection, &temporary("desired"))?)
 }
 
 /// Operations with an entry's record: removals, and what is written again as it was.

@@ -29,7 +29,11 @@ pub struct Stop {
 
 impl std::fmt::Display for Stop {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}. Nothing was sent. If that is right: --allow {}", self.reason, self.token)
+        write!(
+            f,
+            "{}. Nothing was sent. If that is right: --allow {}",
+            self.reason, self.token
+        )
     }
 }
 
@@ -44,22 +48,51 @@ pub(super) struct Removals {
 }
 
 impl Removals {
-    pub fn read(connection: &Connection, at: &Place, tally: &Tally) -> Result<Self, WarehouseError> {
-        let entries = connection.scalar(&format!("SELECT count(*) FROM {} WHERE NOT memory", at.entries))?.unwrap_or_default();
+    pub fn read(
+        connection: &Connection,
+        at: &Place,
+        tally: &Tally,
+    ) -> Result<Self, WarehouseError> {
+        let entries = connection
+            .scalar(&format!(
+                "SELECT count(*) FROM {} WHERE NOT memory",
+                at.entries
+            ))?
+            .unwrap_or_default();
         if entries == 0 || (tally.withheld().removed == 0 && tally.planned().removed == 0) {
-            return Ok(Self { count: 0, entries, token: "empty-model".into() });
+            return Ok(Self {
+                count: 0,
+                entries,
+                token: "empty-model".into(),
+            });
         }
-        let hash = format!("(outflow_hash({}) & 18446744073709551615::UHUGEINT)::UBIGINT", at.layout.identity(""));
+        let hash = format!(
+            "(outflow_hash({}) & 18446744073709551615::UHUGEINT)::UBIGINT",
+            at.layout.identity("")
+        );
         let read = connection.query_row::<_, WarehouseError>(
-            &format!("SELECT count(*), (sum({hash}) % 18446744073709551616)::UBIGINT FROM {}", removed()),
+            &format!(
+                "SELECT count(*), (sum({hash}) % 18446744073709551616)::UBIGINT FROM {}",
+                removed()
+            ),
             |row| Ok((row.get::<u64>(0)?, row.get::<Option<u64>>(1)?)),
         )?;
         let (count, sum) = read.unwrap_or_default();
-        Ok(Self { count, entries, token: format!("removals-{:016x}", sum.unwrap_or_default()) })
+        Ok(Self {
+            count,
+            entries,
+            token: format!("removals-{:016x}", sum.unwrap_or_default()),
+        })
     }
 
     /// Whether one of the tokens is this set's, or that of a set which it is a part of.
-    pub fn approved(&self, connection: &Connection, at: &Place, meta: &Meta, allow: &[String]) -> Result<bool, WarehouseError> {
+    pub fn approved(
+        &self,
+        connection: &Connection,
+        at: &Place,
+        meta: &Meta,
+        allow: &[String],
+    ) -> Result<bool, WarehouseError> {
         if allow.contains(&self.token) {
             return Ok(true);
         }
@@ -84,7 +117,10 @@ impl Removals {
 
 /// The removals that would take an entry away.
 fn removed() -> String {
-    format!("(SELECT * FROM {} WHERE change = 'removed' AND action NOT IN ('end', 'gone'))", temporary("changes"))
+    format!(
+        "(SELECT * FROM {} WHERE change = 'removed' AND action NOT IN ('end', 'gone'))",
+        temporary("changes")
+    )
 }
 
 /// An empty model, and too many removals.
@@ -95,9 +131,18 @@ pub(super) fn removals(
     held: bool,
     counts: Counts,
 ) -> Option<Stop> {
-    let stop = |reason: String| Some(Stop { reason, token: removals.token.clone(), counts });
+    let stop = |reason: String| {
+        Some(Stop {
+            reason,
+            token: removals.token.clone(),
+            counts,
+        })
+    };
     if desired.fingerprint.rows == 0 && removals.entries > 0 {
-        return stop(format!("the model returned no rows, and the destination has {} records", removals.entries));
+        return stop(format!(
+            "the model returned no rows, and the destination has {} records",
+            removals.entries
+        ));
     }
     let limit = request.sync.guards.max_removed;
     if !held && limit.is_passed(removals.count, removals.entries) {
@@ -113,13 +158,25 @@ pub(super) fn removals(
 }
 
 /// Keeps the set of removals that was stopped, so that an approval names it.
-pub(super) fn propose(connection: &mut Connection, at: &Place, meta: &Meta, run: u64, token: &str) -> Result<(), PlanError> {
+pub(super) fn propose(
+    connection: &mut Connection,
+    at: &Place,
+    meta: &Meta,
+    run: u64,
+    token: &str,
+) -> Result<(), PlanError> {
     if at.entries != tables::ENTRIES || at.plan != tables::PLAN || at.layout != meta.layout {
         return Ok(()); // A preview changes nothing.
     }
     connection.transaction(|connection| {
-        connection.execute(&format!("DELETE FROM {PROPOSED} WHERE token = '{token}' OR run + {PROPOSED_RUNS} < {run}"))?;
-        connection.execute(&format!("INSERT INTO {PROPOSED} SELECT '{token}', {run}, {} FROM {}", at.layout.identity(""), removed()))?;
+        connection.execute(&format!(
+            "DELETE FROM {PROPOSED} WHERE token = '{token}' OR run + {PROPOSED_RUNS} < {run}"
+        ))?;
+        connection.execute(&format!(
+            "INSERT INTO {PROPOSED} SELECT '{token}', {run}, {} FROM {}",
+            at.layout.identity(""),
+            removed()
+        ))?;
         Ok(())
     })
 }
@@ -128,7 +185,13 @@ pub(super) fn propose(connection: &mut Connection, at: &Place, meta: &Meta, run:
 pub(super) fn types(old: &Layout, request: &Request<'_>) -> Result<(), PlanError> {
     let new = &request.projection.layout;
     for column in &new.image {
-        let Some(before) = old.image.iter().find(|before| before.source == column.source) else { continue };
+        let Some(before) = old
+            .image
+            .iter()
+            .find(|before| before.source == column.source)
+        else {
+            continue;
+        };
         if is_widening(&before.data_type, &column.data_type) {
             continue;
         }
@@ -136,22 +199,41 @@ pub(super) fn types(old: &Layout, request: &Request<'_>) -> Result<(), PlanError
             crate::mapping::ImageSource::Column(name) => format!("the column `{name}`"),
             crate::mapping::ImageSource::Sql(sql) => format!("the expression `{sql}`"),
         };
-        let token = format!("type-{:08x}", crc32fast::hash(format!("{name} {} {}", before.data_type, column.data_type).as_bytes()));
+        let token = format!(
+            "type-{:08x}",
+            crc32fast::hash(format!("{name} {} {}", before.data_type, column.data_type).as_bytes())
+        );
         if !request.allow.contains(&token) {
-            let reason = format!("{name} was {} and is {} now", before.data_type, column.data_type);
-            return Err(PlanError::Stopped(Box::new(Stop { reason, token, counts: Counts::default() })));
+            let reason = format!(
+                "{name} was {} and is {} now",
+                before.data_type, column.data_type
+            );
+            return Err(PlanError::Stopped(Box::new(Stop {
+                reason,
+                token,
+                counts: Counts::default(),
+            })));
         }
     }
     Ok(())
 }
 
 /// A field that turns null in too many of the rows that are compared.
-pub(super) fn nulled(connection: &Connection, at: &Place, request: &Request<'_>, unchanged: u64) -> Result<(), PlanError> {
-    let entries: Option<bool> = connection.scalar(&format!("SELECT EXISTS (FROM {} WHERE h IS NOT NULL)", at.entries))?;
+pub(super) fn nulled(
+    connection: &Connection,
+    at: &Place,
+    request: &Request<'_>,
+    unchanged: u64,
+) -> Result<(), PlanError> {
+    let entries: Option<bool> = connection.scalar(&format!(
+        "SELECT EXISTS (FROM {} WHERE h IS NOT NULL)",
+        at.entries
+    ))?;
     if entries != Some(true) || at.layout.image.is_empty() {
         return Ok(());
     }
-    let count = |index| format!("count(*) FILTER (WHERE p.i{index} IS NULL AND e.i{index} IS NOT NULL)");
+    let count =
+        |index| format!("count(*) FILTER (WHERE p.i{index} IS NULL AND e.i{index} IS NOT NULL)");
     let counts: Vec<_> = (0..at.layout.image.len()).map(count).collect();
     let sql = format!(
         "SELECT count(*), {} FROM {} AS p JOIN {} AS e ON {} WHERE p.change <> 'removed' AND e.h IS NOT NULL",
@@ -165,17 +247,31 @@ pub(super) fn nulled(connection: &Connection, at: &Place, request: &Request<'_>,
         Ok((row.get::<u64>(0)?, nulled.collect::<Result<Vec<_>, _>>()?))
     })?;
     let (changed, nulled) = read.unwrap_or_default();
-    let compared = if request.target.whole { changed } else { changed + unchanged };
-    let limit = crate::project::sync::Threshold { share: request.sync.guards.max_nulled, rows: NULLED_ROWS_MIN };
+    let compared = if request.target.whole {
+        changed
+    } else {
+        changed + unchanged
+    };
+    let limit = crate::project::sync::Threshold {
+        share: request.sync.guards.max_nulled,
+        rows: NULLED_ROWS_MIN,
+    };
     for (index, nulled) in nulled.into_iter().enumerate() {
         let name = at.layout.image_name(index);
-        let token = format!("nulls-{:08x}", crc32fast::hash(format!("{name} {nulled}").as_bytes()));
+        let token = format!(
+            "nulls-{:08x}",
+            crc32fast::hash(format!("{name} {nulled}").as_bytes())
+        );
         if limit.is_passed(nulled, compared) && !request.allow.contains(&token) {
             let reason = format!(
                 "the field `{name}` turns null in {nulled} of {compared} records, more than {} % (guards.max_nulled)",
                 limit.share * 100.0
             );
-            return Err(PlanError::Stopped(Box::new(Stop { reason, token, counts: Counts::default() })));
+            return Err(PlanError::Stopped(Box::new(Stop {
+                reason,
+                token,
+                counts: Counts::default(),
+            })));
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use crate::warehouse::{Connection, Row, WarehouseError, quote};
 /// Ordinals that one query covers: a few blocks of DuckDB's, so that rendered text stays within some 20 MB.
 const WINDOW_ROWS: u64 = 20_480;
 
-/// The operations of a plan. Sorted within windows, so that no more than a window is rendered at a time.
+/// The operations of a plan. Rendered window by window, so that few are held at a time.
 pub struct Operations {
     connection: Connection,
     query: String,
@@ -40,14 +40,16 @@ impl Operations {
     /// What DuckDB says.
     pub fn next(&mut self, at_most: usize) -> Result<Vec<delivery::Planned>, WarehouseError> {
         while self.waiting.is_empty() && self.next < self.end {
+            let end = self.next + WINDOW_ROWS;
             let window = format!(
-                "{} WHERE p.ordinal >= {} AND p.ordinal < {} ORDER BY p.ordinal",
-                self.query,
-                self.next,
-                self.next + WINDOW_ROWS
+                "{} WHERE p.ordinal >= {} AND p.ordinal < {end}",
+                self.query, self.next
             );
-            self.next += WINDOW_ROWS;
-            self.waiting = self.connection.query_rows(&window, operation)?.into();
+            self.next = end;
+            let mut operations = self.connection.query_rows(&window, operation)?;
+            // Nearly always in order already, and cheaper to see here than to promise in SQL.
+            operations.sort_by_key(|planned| planned.operation.ordinal);
+            self.waiting = operations.into();
         }
         let count = at_most.min(self.waiting.len());
         Ok(self.waiting.drain(..count).collect())
@@ -55,7 +57,10 @@ impl Operations {
 }
 
 impl OperationSource for Operations {
-    fn read(&mut self, at_most: usize) -> Result<Vec<delivery::Planned>, Box<dyn Error + Send + Sync>> {
+    fn read(
+        &mut self,
+        at_most: usize,
+    ) -> Result<Vec<delivery::Planned>, Box<dyn Error + Send + Sync>> {
         Ok(self.next(at_most)?)
     }
 }
@@ -67,8 +72,18 @@ fn query(at: &Place) -> String {
     // Where nothing can be cleared, the kind is refused before.
     let cleared = quote::text(&layout.cleared_json().unwrap_or_else(|| "{}".to_owned()));
     let (previous, join) = if at.previous {
-        let render = format!("CASE WHEN e.h IS NOT NULL THEN {} END", layout.record_json("e."));
-        (render, format!(" LEFT JOIN {} AS e ON {}", at.entries, layout.same_entry("e", "p")))
+        let render = format!(
+            "CASE WHEN e.h IS NOT NULL THEN {} END",
+            layout.record_json("e.")
+        );
+        (
+            render,
+            format!(
+                " LEFT JOIN {} AS e ON {}",
+                at.entries,
+                layout.same_entry("e", "p")
+            ),
+        )
     } else {
         ("NULL::VARCHAR".to_owned(), String::new())
     };
@@ -85,13 +100,20 @@ fn query(at: &Place) -> String {
 /// The hash that is an operation's id (rule 27): incarnation, key, place, kind, and the run that first planned it.
 fn id(at: &Place) -> String {
     let (keys, place) = (at.layout.keys("p."), at.layout.comparable_place("p."));
-    format!("outflow_hash({}, {keys}, {place}, p.kind, p.op_run)", quote::text(&at.incarnation))
+    format!(
+        "outflow_hash({}, {keys}, {place}, p.kind, p.op_run)",
+        quote::text(&at.incarnation)
+    )
 }
 
 fn operation(row: Row<'_>) -> Result<delivery::Planned, WarehouseError> {
     let change: &str = row.get(1)?;
     let kind: &str = row.get(2)?;
-    let wrong = |found: &str, wanted| WarehouseError::Cell { column: "kind".into(), found: found.to_owned(), wanted };
+    let wrong = |found: &str, wanted| WarehouseError::Cell {
+        column: "kind".into(),
+        found: found.to_owned(),
+        wanted,
+    };
     Ok(delivery::Planned {
         change: Change::parse(change).ok_or_else(|| wrong(change, "a change"))?,
         operation: Operation {

@@ -3,8 +3,8 @@
 use super::build::Source;
 use super::{PlanError, Request, resync, rules_of, unbound};
 use crate::diff;
-use crate::ledger::tables::{self, ENTRIES, PLAN, PROPOSED, UNSETTLED, temporary};
 use crate::ledger::Ledger;
+use crate::ledger::tables::{self, ENTRIES, PLAN, PROPOSED, UNSETTLED, temporary};
 use crate::report::Counts;
 use crate::warehouse::Connection;
 
@@ -16,7 +16,11 @@ use crate::warehouse::Connection;
 ///
 /// # Errors
 /// What the model or the ledger say; then nothing has changed.
-pub fn rebaseline(connection: &mut Connection, ledger: &mut Ledger, request: &Request<'_>) -> Result<Counts, PlanError> {
+pub fn rebaseline(
+    connection: &mut Connection,
+    ledger: &mut Ledger,
+    request: &Request<'_>,
+) -> Result<Counts, PlanError> {
     let mut meta = ledger.meta().cloned().ok_or_else(unbound)?;
     let layout = &request.projection.layout;
     let projection = request.projection;

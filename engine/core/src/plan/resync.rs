@@ -40,23 +40,45 @@ pub(super) fn decide(meta: &Meta, request: &Request<'_>) -> Result<Resync, PlanE
         }
         // A switch to insert ends an interrupted one.
         if !meta.resync_open || request.sync.mode == Mode::Insert {
-            return Ok(Resync { active: false, epoch: meta.epoch, open: false });
+            return Ok(Resync {
+                active: false,
+                epoch: meta.epoch,
+                open: false,
+            });
         }
     }
     if let Some(reason) = harm(request).filter(|_| !request.force) {
-        let how = if request.full_resync { "" } else { "an interrupted full resync is to be continued; " };
-        return refused(format!("{how}a full resync is refused: {reason}. To do it all the same: --full-resync --force"));
+        let how = if request.full_resync {
+            ""
+        } else {
+            "an interrupted full resync is to be continued; "
+        };
+        return refused(format!(
+            "{how}a full resync is refused: {reason}. To do it all the same: --full-resync --force"
+        ));
     }
-    let epoch = if request.full_resync { meta.epoch + 1 } else { meta.epoch };
-    Ok(Resync { active: true, epoch, open: true })
+    let epoch = if request.full_resync {
+        meta.epoch + 1
+    } else {
+        meta.epoch
+    };
+    Ok(Resync {
+        active: true,
+        epoch,
+        open: true,
+    })
 }
 
 /// Why repeating every row would do harm.
 fn harm(request: &Request<'_>) -> Option<String> {
-    if rules_of(&request.projection.layout, request.sync, request.target).write_kind() == Kind::Insert {
+    if rules_of(&request.projection.layout, request.sync, request.target).write_kind()
+        == Kind::Insert
+    {
         return Some("mode `insert` would create every record a second time".into());
     }
-    let deletes = request.sync.on_removed != OnRemoved::Nothing && request.sync.mode != Mode::All && !request.target.whole;
+    let deletes = request.sync.on_removed != OnRemoved::Nothing
+        && request.sync.mode != Mode::All
+        && !request.target.whole;
     deletes.then(|| {
         format!(
             "rows that left the model since the last run would never be removed at the destination, although the sync says `on_removed: {}`",
@@ -67,11 +89,28 @@ fn harm(request: &Request<'_>) -> Option<String> {
 
 /// Says that the mappings were edited, and what to do.
 fn edited(meta: &Meta, request: &Request<'_>) -> String {
-    let force = if harm(request).is_some() { " --force" } else { "" };
-    let names = |layout: &Layout| layout.fields.iter().map(|field| field.to.clone()).collect::<Vec<_>>();
+    let force = if harm(request).is_some() {
+        " --force"
+    } else {
+        ""
+    };
+    let names = |layout: &Layout| {
+        layout
+            .fields
+            .iter()
+            .map(|field| field.to.clone())
+            .collect::<Vec<_>>()
+    };
     let (old, new) = (names(&meta.layout), names(&request.projection.layout));
-    let added: Vec<_> = new.iter().filter(|name| !old.contains(name)).map(|name| format!("`{name}` is new")).collect();
-    let gone = old.iter().filter(|name| !new.contains(name)).map(|name| format!("`{name}` is gone"));
+    let added: Vec<_> = new
+        .iter()
+        .filter(|name| !old.contains(name))
+        .map(|name| format!("`{name}` is new"))
+        .collect();
+    let gone = old
+        .iter()
+        .filter(|name| !new.contains(name))
+        .map(|name| format!("`{name}` is gone"));
     let mut changes: Vec<_> = added.into_iter().chain(gone).collect();
     if changes.is_empty() {
         changes.push("values, their order or the match field differ".into());
@@ -85,11 +124,20 @@ fn edited(meta: &Meta, request: &Request<'_>) -> String {
 
 /// Brings the entries into the projection's layout, in a transaction of its own: columns of another type, or, by a full
 /// resync, edited mappings.
-pub(super) fn take_over_layout(connection: &mut Connection, meta: &mut Meta, request: &Request<'_>) -> Result<(), PlanError> {
+pub(super) fn take_over_layout(
+    connection: &mut Connection,
+    meta: &mut Meta,
+    request: &Request<'_>,
+) -> Result<(), PlanError> {
     guard::types(&meta.layout, request)?;
     let new = &request.projection.layout;
     let edited = !meta.layout.same_mapping(new);
-    let mut next = Meta { layout: new.clone(), sequence: meta.sequence + 1, clean: None, ..meta.clone() };
+    let mut next = Meta {
+        layout: new.clone(),
+        sequence: meta.sequence + 1,
+        clean: None,
+        ..meta.clone()
+    };
     if edited && !meta.resync_open {
         // Should this run stop before its plan, the next one still has to send everything.
         next.resync_open = true;
@@ -104,7 +152,12 @@ pub(super) fn take_over_layout(connection: &mut Connection, meta: &mut Meta, req
 }
 
 /// Brings entries and unsettled operations into another layout, within a transaction.
-pub(super) fn adopt(connection: &Connection, old: &Layout, new: &Layout, edited: bool) -> Result<(), PlanError> {
+pub(super) fn adopt(
+    connection: &Connection,
+    old: &Layout,
+    new: &Layout,
+    edited: bool,
+) -> Result<(), PlanError> {
     const INTO: &str = "ledger.main.reprojected";
     tables::reproject(connection, old, new, INTO)?;
     tables::replace_entries(connection, INTO)?;
@@ -112,10 +165,23 @@ pub(super) fn adopt(connection: &Connection, old: &Layout, new: &Layout, edited:
         tables::renew_small(connection, new)?;
         return Ok(());
     }
-    let columns = new.key.iter().enumerate().map(|(index, column)| (format!("k{index}"), &column.data_type));
-    for (name, data_type) in columns.chain(new.place.iter().map(|column| ("m".to_owned(), &column.data_type))) {
-        connection.execute(&format!("ALTER TABLE {UNSETTLED} ALTER {name} TYPE {data_type}"))?;
-        connection.execute(&format!("ALTER TABLE {} ALTER {name} TYPE {data_type}", tables::PROPOSED))?;
+    let columns = new
+        .key
+        .iter()
+        .enumerate()
+        .map(|(index, column)| (format!("k{index}"), &column.data_type));
+    for (name, data_type) in columns.chain(
+        new.place
+            .iter()
+            .map(|column| ("m".to_owned(), &column.data_type)),
+    ) {
+        connection.execute(&format!(
+            "ALTER TABLE {UNSETTLED} ALTER {name} TYPE {data_type}"
+        ))?;
+        connection.execute(&format!(
+            "ALTER TABLE {} ALTER {name} TYPE {data_type}",
+            tables::PROPOSED
+        ))?;
     }
     Ok(())
 }

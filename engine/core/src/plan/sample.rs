@@ -34,7 +34,11 @@ impl Planned {
     ///
     /// # Errors
     /// What DuckDB says.
-    pub fn sample(&self, connection: &Connection, at_most: usize) -> Result<Vec<Sample>, WarehouseError> {
+    pub fn sample(
+        &self,
+        connection: &Connection,
+        at_most: usize,
+    ) -> Result<Vec<Sample>, WarehouseError> {
         let layout = &self.at.layout;
         let mut samples = Vec::new();
         if self.shortcut {
@@ -55,7 +59,13 @@ impl Planned {
                 same = layout.same_entry("e", "p"),
             );
             samples.extend(connection.query_rows::<_, WarehouseError>(&sql, |row| {
-                Ok(Sample { change: row.get(0)?, kind: row.get(1)?, key: row.get(2)?, before: row.get(3)?, after: row.get(4)? })
+                Ok(Sample {
+                    change: row.get(0)?,
+                    kind: row.get(1)?,
+                    key: row.get(2)?,
+                    before: row.get(3)?,
+                    after: row.get(4)?,
+                })
             })?);
         }
         Ok(samples)
@@ -65,7 +75,11 @@ impl Planned {
     ///
     /// # Errors
     /// What DuckDB says.
-    pub fn invalid(&self, connection: &Connection, at_most: usize) -> Result<Vec<Invalid>, WarehouseError> {
+    pub fn invalid(
+        &self,
+        connection: &Connection,
+        at_most: usize,
+    ) -> Result<Vec<Invalid>, WarehouseError> {
         if self.counts.invalid == 0 {
             return Ok(Vec::new());
         }
@@ -75,6 +89,11 @@ impl Planned {
             desired = temporary("desired"),
             order = self.at.layout.identity("d."),
         );
-        connection.query_rows(&sql, |row| Ok(Invalid { key: row.get(0)?, reason: row.get(1)? }))
+        connection.query_rows(&sql, |row| {
+            Ok(Invalid {
+                key: row.get(0)?,
+                reason: row.get(1)?,
+            })
+        })
     }
 }

@@ -65,12 +65,25 @@ struct Done {
 impl Done {
     /// Operations as `upsert 1 {"email":"a"}`, in order.
     fn sent(&self) -> Vec<String> {
-        self.operations.iter().map(|operation| format!("{} {} {}", operation.kind, plain(&operation.match_value), operation.fields)).collect()
+        self.operations
+            .iter()
+            .map(|operation| {
+                format!(
+                    "{} {} {}",
+                    operation.kind,
+                    plain(&operation.match_value),
+                    operation.fields
+                )
+            })
+            .collect()
     }
 
     /// Operations as `upsert 1`.
     fn heads(&self) -> Vec<String> {
-        self.operations.iter().map(|operation| format!("{} {}", operation.kind, plain(&operation.match_value))).collect()
+        self.operations
+            .iter()
+            .map(|operation| format!("{} {}", operation.kind, plain(&operation.match_value)))
+            .collect()
     }
 }
 
@@ -81,7 +94,10 @@ fn plain(json: &str) -> String {
 impl World {
     /// Key `id`, field `n`; a model of `(id, email, n)`.
     fn new() -> Self {
-        let mapping = |to: &str| Mapping { to: to.into(), from: From::Column(to.into()) };
+        let mapping = |to: &str| Mapping {
+            to: to.into(),
+            from: From::Column(to.into()),
+        };
         Self {
             folder: tempfile::tempdir().unwrap(),
             sql: String::new(),
@@ -97,7 +113,14 @@ impl World {
                 mappings: vec![mapping("n")],
                 on_removed: OnRemoved::Delete,
                 returning: Returning::Remember,
-                guards: Guards { max_removed: Threshold { share: 1.0, rows: 1000 }, max_nulled: 1.0, max_rejected: None },
+                guards: Guards {
+                    max_removed: Threshold {
+                        share: 1.0,
+                        rows: 1000,
+                    },
+                    max_nulled: 1.0,
+                    max_rejected: None,
+                },
                 schedule: None,
                 disabled: false,
                 renamed_from: None,
@@ -105,7 +128,13 @@ impl World {
             },
             target: Target {
                 kinds: Kind::ALL.to_vec(),
-                limits: Limits { records: 100, bytes: 1 << 20, concurrency: 1, mixed: true, all_or_nothing: false },
+                limits: Limits {
+                    records: 100,
+                    bytes: 1 << 20,
+                    concurrency: 1,
+                    mixed: true,
+                    all_or_nothing: false,
+                },
                 counting: Counting::Batch,
                 equality: Equality::Exact,
                 whole: false,
@@ -125,7 +154,10 @@ impl World {
     /// With records found by `email`.
     fn matched() -> Self {
         let mut world = Self::new();
-        world.sync.match_on = Some(Match { from: "email".into(), to: "email".into() });
+        world.sync.match_on = Some(Match {
+            from: "email".into(),
+            to: "email".into(),
+        });
         world
     }
 
@@ -183,12 +215,23 @@ impl World {
         };
         let columns = warehouse.check_model(&model.sql, &[]).unwrap();
         let check = |sql: &str| warehouse.check_expression(&model.sql, sql);
-        Projection::new(&model, &self.sync, &columns, check).unwrap().toward(self.target.equality)
+        Projection::new(&model, &self.sync, &columns, check)
+            .unwrap()
+            .toward(self.target.equality)
     }
 
     fn binding(&self) -> Binding<'_> {
-        let target = TargetName { plugin: "http".into(), account: Some("acme".into()), object: None };
-        Binding { sync: &self.sync.slug, renamed_from: None, target, accept: false }
+        let target = TargetName {
+            plugin: "http".into(),
+            account: Some("acme".into()),
+            object: None,
+        };
+        Binding {
+            sync: &self.sync.slug,
+            renamed_from: None,
+            target,
+            accept: false,
+        }
     }
 
     fn open(&self, warehouse: &Warehouse, note: Option<&Note>) -> Result<Ledger, LedgerError> {
@@ -196,7 +239,12 @@ impl World {
     }
 
     /// Recovers, binds and plans.
-    fn plan(&self, warehouse: &Warehouse, connection: &mut Connection, ledger: &mut Ledger) -> Result<Planned, PlanError> {
+    fn plan(
+        &self,
+        warehouse: &Warehouse,
+        connection: &mut Connection,
+        ledger: &mut Ledger,
+    ) -> Result<Planned, PlanError> {
         let projection = self.project(warehouse);
         ledger.recover(connection, &self.journal_path())?;
         let _ = std::fs::remove_file(self.journal_path());
@@ -225,7 +273,11 @@ impl World {
     }
 
     /// As `run_with`; without `fold` the journal is left as a crash would leave it.
-    fn run_until(&self, answer: impl Fn(&Operation) -> Answer, fold: bool) -> Result<Done, PlanError> {
+    fn run_until(
+        &self,
+        answer: impl Fn(&Operation) -> Answer,
+        fold: bool,
+    ) -> Result<Done, PlanError> {
         let warehouse = self.warehouse();
         let mut connection = warehouse.connect().unwrap();
         let mut ledger = self.open(&warehouse, None)?;
@@ -241,18 +293,33 @@ impl World {
         }
         drop(source);
         if !planned.deliver {
-            return Ok(Done { planned, operations, folded: None });
+            return Ok(Done {
+                planned,
+                operations,
+                folded: None,
+            });
         }
         self.journal(&planned, &operations, &answer);
         let folded = fold.then(|| {
-            let folded = ledger.fold(&mut connection, Reader::open(&self.journal_path()).unwrap()).unwrap();
+            let folded = ledger
+                .fold(&mut connection, Reader::open(&self.journal_path()).unwrap())
+                .unwrap();
             std::fs::remove_file(self.journal_path()).unwrap();
             folded
         });
-        Ok(Done { planned, operations, folded })
+        Ok(Done {
+            planned,
+            operations,
+            folded,
+        })
     }
 
-    fn journal(&self, planned: &Planned, operations: &[Operation], answer: &impl Fn(&Operation) -> Answer) {
+    fn journal(
+        &self,
+        planned: &Planned,
+        operations: &[Operation],
+        answer: &impl Fn(&Operation) -> Answer,
+    ) {
         let header = Header {
             format: crate::journal::FORMAT,
             incarnation: planned.incarnation().to_owned(),
@@ -261,7 +328,9 @@ impl World {
             operations: operations.len() as u64,
             counting: self.target.counting,
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let journal = Journal::create(&self.journal_path(), &header).unwrap();
             for operation in operations {
@@ -270,20 +339,43 @@ impl World {
                 if answer == Answer::NotSent {
                     continue;
                 }
-                journal.append(Entry::Attempt { spans: vec![span] }).await.unwrap();
+                journal
+                    .append(Entry::Attempt { spans: vec![span] })
+                    .await
+                    .unwrap();
                 let state = match answer {
                     Answer::Accept | Answer::NotSent | Answer::Silence => None,
                     Answer::Id(id) => Some(State::Accepted { id: id.into() }),
-                    Answer::Reject => Some(State::Rejected(Rejection { code: "bad".into(), message: "no".into(), field: None })),
+                    Answer::Reject => Some(State::Rejected(Rejection {
+                        code: "bad".into(),
+                        message: "no".into(),
+                        field: None,
+                    })),
                     Answer::NoMatch => Some(State::NoMatch),
-                    Answer::Unknown => Some(State::Unknown { reason: "cut".into() }),
+                    Answer::Unknown => Some(State::Unknown {
+                        reason: "cut".into(),
+                    }),
                 };
                 if answer == Answer::Silence {
                     continue;
                 }
-                let accepted = if state.is_none() { vec![span] } else { Vec::new() };
-                let others = state.map(|state| (operation.ordinal, state)).into_iter().collect();
-                journal.append(Entry::Outcomes { accepted, aborted: Vec::new(), others }).await.unwrap();
+                let accepted = if state.is_none() {
+                    vec![span]
+                } else {
+                    Vec::new()
+                };
+                let others = state
+                    .map(|state| (operation.ordinal, state))
+                    .into_iter()
+                    .collect();
+                journal
+                    .append(Entry::Outcomes {
+                        accepted,
+                        aborted: Vec::new(),
+                        others,
+                    })
+                    .await
+                    .unwrap();
             }
             if self.finish && (self.target.finish || self.target.counting == Counting::Finish) {
                 journal.append(Entry::Finished).await.unwrap();
@@ -294,7 +386,8 @@ impl World {
     /// A run in which everything is accepted.
     #[track_caller]
     fn run(&self) -> Done {
-        self.run_with(|_| Answer::Accept).unwrap_or_else(|error| panic!("{error}"))
+        self.run_with(|_| Answer::Accept)
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The entries as JSON: key columns, match value, image and marks, by key and place.
@@ -311,7 +404,9 @@ impl World {
             layout.match_json("e."),
             layout.record_json("e."),
         );
-        connection.query_rows::<_, WarehouseError>(&sql, |row| row.get(0)).unwrap()
+        connection
+            .query_rows::<_, WarehouseError>(&sql, |row| row.get(0))
+            .unwrap()
     }
 
     /// What is unsettled, as `key state times`.
@@ -320,7 +415,10 @@ impl World {
         let connection = warehouse.connect().unwrap();
         let ledger = self.open(&warehouse, None).unwrap();
         let unsettled = ledger.unsettled(&connection).unwrap();
-        unsettled.into_iter().map(|one| format!("{} {} {} {}", one.key, one.kind, one.state, one.times)).collect()
+        unsettled
+            .into_iter()
+            .map(|one| format!("{} {} {} {}", one.key, one.kind, one.state, one.times))
+            .collect()
     }
 }
 
@@ -329,9 +427,19 @@ fn value(json: &str) -> Value {
 }
 
 fn of(answer: Answer, match_value: &'static str) -> impl Fn(&Operation) -> Answer {
-    move |operation| if plain(&operation.match_value) == match_value { answer.clone() } else { Answer::Accept }
+    move |operation| {
+        if plain(&operation.match_value) == match_value {
+            answer.clone()
+        } else {
+            Answer::Accept
+        }
+    }
 }
 
 fn split(added: u64, changed: u64, removed: u64) -> Split {
-    Split { added, changed, removed }
+    Split {
+        added,
+        changed,
+        removed,
+    }
 }

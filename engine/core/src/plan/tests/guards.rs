@@ -3,7 +3,9 @@
 use super::*;
 
 fn many(ids: std::ops::RangeInclusive<u32>, n: &str) -> String {
-    ids.map(|id| format!("({id}, 'e{id}', {n})")).collect::<Vec<_>>().join(", ")
+    ids.map(|id| format!("({id}, 'e{id}', {n})"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn guarded(on_removed: OnRemoved) -> World {
@@ -55,7 +57,10 @@ fn rule_35_too_many_removals_stop_the_run_and_the_approval_holds_for_a_subset() 
 #[test]
 fn rule_35_few_removals_pass() {
     let mut world = guarded(OnRemoved::Delete);
-    assert_eq!(world.rows(&many(6..=20, "1")).run().planned.counts.planned, split(0, 0, 5));
+    assert_eq!(
+        world.rows(&many(6..=20, "1")).run().planned.counts.planned,
+        split(0, 0, 5)
+    );
 }
 
 #[test]
@@ -63,7 +68,10 @@ fn rule_35_a_field_that_turns_null_stops_the_run() {
     let mut world = guarded(OnRemoved::Delete);
     world.rows(&format!("{}, {}", many(1..=7, "NULL"), many(8..=20, "1")));
     let stopped = stop(&world);
-    assert!(stopped.reason.contains("`n` turns null in 7 of 20"), "{stopped}");
+    assert!(
+        stopped.reason.contains("`n` turns null in 7 of 20"),
+        "{stopped}"
+    );
     world.allow = vec![stopped.token];
     assert_eq!(world.run().planned.counts.planned, split(0, 7, 0));
 }
@@ -71,10 +79,19 @@ fn rule_35_a_field_that_turns_null_stops_the_run() {
 #[test]
 fn rule_35_a_column_of_another_type_stops_the_run_and_a_wider_one_does_not() {
     let mut world = guarded(OnRemoved::Delete);
-    assert!(world.rows(&many(1..=20, "1::BIGINT")).run().operations.is_empty());
+    assert!(
+        world
+            .rows(&many(1..=20, "1::BIGINT"))
+            .run()
+            .operations
+            .is_empty()
+    );
     world.rows(&many(1..=20, "'1'"));
     let stopped = stop(&world);
-    assert!(stopped.reason.contains("BIGINT and is VARCHAR"), "{stopped}");
+    assert!(
+        stopped.reason.contains("BIGINT and is VARCHAR"),
+        "{stopped}"
+    );
     world.allow = vec![stopped.token];
     assert_eq!(world.run().planned.counts.planned, split(0, 20, 0));
 }

@@ -4,7 +4,13 @@ use super::*;
 
 fn world() -> World {
     let mut world = World::new().mode(Mode::Mirror, OnRemoved::Delete);
-    world.target = Target { whole: true, finish: true, counting: Counting::Finish, kinds: vec![Kind::Upsert], ..world.target };
+    world.target = Target {
+        whole: true,
+        finish: true,
+        counting: Counting::Finish,
+        kinds: vec![Kind::Upsert],
+        ..world.target
+    };
     world
 }
 
@@ -17,7 +23,10 @@ fn rule_24_a_whole_target_gets_every_row_whenever_anything_changed() {
     assert_eq!(done.sent(), ["upsert 1 {\"n\":1}", "upsert 2 {\"n\":9}"]);
     assert_eq!(done.planned.counts.planned, split(0, 2, 0));
     assert_eq!(done.planned.counts.withheld, split(0, 0, 1));
-    assert_eq!(world.entries(), ["{\"id\":1} 1 {\"n\":1}", "{\"id\":2} 2 {\"n\":9}"]);
+    assert_eq!(
+        world.entries(),
+        ["{\"id\":1} 1 {\"n\":1}", "{\"id\":2} 2 {\"n\":9}"]
+    );
     assert!(world.run().planned.shortcut);
 }
 
@@ -28,7 +37,10 @@ fn rule_06_nothing_counts_before_finish() {
     world.finish = false;
     let done = world.rows("(1, 'a', 5)").run();
     assert_eq!(done.folded.unwrap().counts.unknown, split(0, 1, 0));
-    assert_eq!(world.entries(), ["{\"id\":1} 1 {\"n\":1} uncertain", "{\"id\":2} 2 {\"n\":2}"]);
+    assert_eq!(
+        world.entries(),
+        ["{\"id\":1} 1 {\"n\":1} uncertain", "{\"id\":2} 2 {\"n\":2}"]
+    );
     world.finish = true;
     assert_eq!(world.run().heads(), ["upsert 1"]);
     assert_eq!(world.entries(), ["{\"id\":1} 1 {\"n\":5}"]);
@@ -55,7 +67,10 @@ fn rule_09_the_record_of_a_key_whose_rows_are_invalid_stays_in_the_file() {
 #[test]
 fn rule_01_a_refused_row_is_not_in_the_file_and_so_has_no_entry() {
     let mut world = world();
-    world.rows("(1, 'a', 1), (2, 'b', 2)").run_with(of(Answer::Reject, "2")).unwrap();
+    world
+        .rows("(1, 'a', 1), (2, 'b', 2)")
+        .run_with(of(Answer::Reject, "2"))
+        .unwrap();
     assert_eq!(world.entries(), ["{\"id\":1} 1 {\"n\":1}"]);
     assert_eq!(world.run().heads(), ["upsert 1", "upsert 2"]);
 }
