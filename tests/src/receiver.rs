@@ -90,10 +90,14 @@ impl Receiver {
     /// # Errors
     /// When no port is free.
     pub async fn start() -> Result<Self> {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.context("no free port")?;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .context("no free port")?;
         let address = listener.local_addr()?;
         let kept = Arc::new(Mutex::new(Kept::default()));
-        let app = Router::new().route("/{kind}", post(receive)).with_state(Arc::clone(&kept));
+        let app = Router::new()
+            .route("/{kind}", post(receive))
+            .with_state(Arc::clone(&kept));
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         tokio::spawn(async move {
             tokio::select! {
@@ -101,7 +105,11 @@ impl Receiver {
                 _ = stopped => {}
             }
         });
-        Ok(Self { address, kept, _stop: Arc::new(stop) })
+        Ok(Self {
+            address,
+            kept,
+            _stop: Arc::new(stop),
+        })
     }
 
     /// Its origin, `http://127.0.0.1:PORT`.
@@ -224,13 +232,22 @@ fn cut() -> Response {
 }
 
 fn tokio_stream() -> impl futures::Stream<Item = Result<Bytes, std::io::Error>> {
-    futures::stream::iter([Ok(Bytes::from_static(b"{")), Err(std::io::ErrorKind::ConnectionReset.into())])
+    futures::stream::iter([
+        Ok(Bytes::from_static(b"{")),
+        Err(std::io::ErrorKind::ConnectionReset.into()),
+    ])
 }
 
 fn apply(kept: &Mutex<Kept>, kind: &str, operations: Vec<Sent>) -> (StatusCode, Vec<Value>) {
     let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-    let refused: Vec<bool> = operations.iter().map(|sent| kept.refuse.contains(&sent.match_value)).collect();
-    kept.sent.extend(operations.iter().map(|sent| Sent { kind: kind.to_owned(), ..sent.clone() }));
+    let refused: Vec<bool> = operations
+        .iter()
+        .map(|sent| kept.refuse.contains(&sent.match_value))
+        .collect();
+    kept.sent.extend(operations.iter().map(|sent| Sent {
+        kind: kind.to_owned(),
+        ..sent.clone()
+    }));
     if kept.refuse_whole && refused.iter().any(|refused| *refused) {
         return (StatusCode::UNPROCESSABLE_ENTITY, Vec::new());
     }

@@ -186,9 +186,15 @@ fn read(mut source: impl OperationSource) -> mpsc::Receiver<Read> {
 /// Something that was under way and is done.
 enum Landed {
     /// A batch has its result; it was given to the destination unless its attempt could not be journaled.
-    Written { flight: u64, result: Result<Result<Vec<Outcome>, Failure>, JournalError> },
+    Written {
+        flight: u64,
+        result: Result<Result<Vec<Outcome>, Failure>, JournalError>,
+    },
     /// Outcomes are durable, or could not be made so.
-    Journaled { settled: Vec<(Planned, Settled)>, result: Result<(), JournalError> },
+    Journaled {
+        settled: Vec<(Planned, Settled)>,
+        result: Result<(), JournalError>,
+    },
 }
 
 /// The last word about an operation.
@@ -261,7 +267,11 @@ impl<'a> Course<'a> {
     }
 
     fn has_room(&self) -> bool {
-        let limit = self.delivery.budgets.in_flight.min(self.delivery.destination.target().limits.concurrency.max(1));
+        let limit = self
+            .delivery
+            .budgets
+            .in_flight
+            .min(self.delivery.destination.target().limits.concurrency.max(1));
         self.in_flight.len() < limit as usize
     }
 
@@ -284,7 +294,9 @@ impl<'a> Course<'a> {
         let flight = self.next_flight;
         self.next_flight += 1;
         let operations: Vec<Operation> = lot.operations().cloned().collect();
-        let Delivery { destination, journal, .. } = *self.delivery;
+        let Delivery {
+            destination, journal, ..
+        } = *self.delivery;
         self.in_flight.insert(flight, lot);
         self.flights.push(Box::pin(async move {
             let spans = Span::gather(operations.iter().map(|operation| operation.ordinal));
@@ -299,7 +311,9 @@ impl<'a> Course<'a> {
     fn land(&mut self, landed: Landed) {
         match landed {
             Landed::Written { flight, result } => {
-                let Some(lot) = self.in_flight.remove(&flight) else { return };
+                let Some(lot) = self.in_flight.remove(&flight) else {
+                    return;
+                };
                 match result {
                     Ok(result) => {
                         let decision = self.judge.judge(lot, result, Instant::now());
@@ -309,18 +323,26 @@ impl<'a> Course<'a> {
                     Err(error) => self.stop(End::Failed(error.to_string())),
                 }
             }
-            Landed::Journaled { settled, result: Ok(()) } => {
+            Landed::Journaled {
+                settled,
+                result: Ok(()),
+            } => {
                 for (planned, settled) in settled {
                     self.count(planned.change, &settled);
                 }
                 self.progress.tell(self.delivery.control, &self.counts, false);
                 self.check_rejections();
             }
-            Landed::Journaled { settled, result: Err(error) } => {
+            Landed::Journaled {
+                settled,
+                result: Err(error),
+            } => {
                 // Sent, but what came of it is not durable: unknown, as recovery will find it.
                 for (planned, settled) in settled {
                     if settled != Settled::Aborted {
-                        let unknown = State::Unknown { reason: error.to_string() };
+                        let unknown = State::Unknown {
+                            reason: error.to_string(),
+                        };
                         self.count(planned.change, &Settled::Other(unknown));
                     }
                 }
@@ -375,7 +397,9 @@ impl<'a> Course<'a> {
     }
 
     fn check_rejections(&mut self) {
-        let Some(Threshold { share, rows }) = self.delivery.rejected_max else { return };
+        let Some(Threshold { share, rows }) = self.delivery.rejected_max else {
+            return;
+        };
         let (rejected, attempted) = (self.counts.rejected.total(), self.counts.attempted.total());
         #[expect(clippy::cast_precision_loss, reason = "a share of row counts")]
         if rejected > rows && rejected as f64 > share * attempted as f64 {
@@ -393,12 +417,22 @@ impl<'a> Course<'a> {
     /// Waits for what is in flight, within the grace time; gives up what waits for another attempt.
     async fn drain(&mut self) {
         let waiting: Vec<Lot> = self.pace.take_all();
-        self.settle(waiting.into_iter().flat_map(|lot| lot.give_up("the run stopped before another attempt")).collect());
+        self.settle(
+            waiting
+                .into_iter()
+                .flat_map(|lot| lot.give_up("the run stopped before another attempt"))
+                .collect(),
+        );
         let grace_ends = Instant::now() + self.delivery.budgets.grace;
         while let Ok(Some(landed)) = timeout_at(grace_ends, self.flights.next()).await {
             self.land(landed);
             let waiting = self.pace.take_all();
-            self.settle(waiting.into_iter().flat_map(|lot| lot.give_up("the run stopped before another attempt")).collect());
+            self.settle(
+                waiting
+                    .into_iter()
+                    .flat_map(|lot| lot.give_up("the run stopped before another attempt"))
+                    .collect(),
+            );
         }
         // Left in flight past the grace time: dropped here, unknown in the journal, as their attempts have no outcome.
         self.flights.clear();
@@ -414,7 +448,12 @@ impl<'a> Course<'a> {
 /// The journal's form of what was settled.
 fn outcomes(settled: &[(Planned, Settled)]) -> Entry {
     let ordinals = |wanted: &Settled| {
-        Span::gather(settled.iter().filter(|(_, is)| is == wanted).map(|(planned, _)| planned.operation.ordinal))
+        Span::gather(
+            settled
+                .iter()
+                .filter(|(_, is)| is == wanted)
+                .map(|(planned, _)| planned.operation.ordinal),
+        )
     };
     Entry::Outcomes {
         accepted: ordinals(&Settled::Accepted(None)),

@@ -131,7 +131,9 @@ pub enum JournalError {
         offset: u64,
     },
     /// Another version wrote it.
-    #[error("the journal {path} has format {found}, and this version reads up to {FORMAT}; use the newer version of outflow that wrote it")]
+    #[error(
+        "the journal {path} has format {found}, and this version reads up to {FORMAT}; use the newer version of outflow that wrote it"
+    )]
     Newer {
         /// The file.
         path: String,

@@ -106,9 +106,9 @@ pub enum LedgerError {
     )]
     OtherTarget {
         /// Its target.
-        found: TargetName,
+        found: Box<TargetName>,
         /// The present one.
-        wanted: TargetName,
+        wanted: Box<TargetName>,
     },
     /// The key has other columns or types (rule 11).
     #[error(
@@ -148,12 +148,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When it is lost, older than `note`, damaged, or of a newer version.
-    pub fn open(
-        warehouse: &Warehouse,
-        path: &Path,
-        writable: bool,
-        note: Option<&Note>,
-    ) -> Result<Self, LedgerError> {
+    pub fn open(warehouse: &Warehouse, path: &Path, writable: bool, note: Option<&Note>) -> Result<Self, LedgerError> {
         let exists = path.exists();
         if let (false, Some(note)) = (exists, note)
             && note.rows > 0
@@ -164,10 +159,7 @@ impl Ledger {
             });
         }
         if !exists && !writable {
-            return Ok(Self {
-                meta: None,
-                writable,
-            });
+            return Ok(Self { meta: None, writable });
         }
         warehouse.attach_ledger(path, !writable)?;
         let connection = warehouse.connect()?;
@@ -179,12 +171,7 @@ impl Ledger {
 
     /// Compares with what was noted, and the entries with what the ledger says of them (rule 7): a damaged file or log
     /// opens with fewer rows and without an error.
-    fn check(
-        &self,
-        connection: &Connection,
-        path: &Path,
-        note: Option<&Note>,
-    ) -> Result<(), LedgerError> {
+    fn check(&self, connection: &Connection, path: &Path, note: Option<&Note>) -> Result<(), LedgerError> {
         let older = |message: String| Err(LedgerError::Older { message });
         let Some(meta) = &self.meta else {
             return match note {
@@ -220,10 +207,9 @@ impl Ledger {
                 "its last commit is number {}, and number {} was noted",
                 meta.sequence, note.sequence
             )),
-            Some(note) if note.sequence == meta.sequence && note.rows != rows => older(format!(
-                "it has {rows} entries, and {} were noted",
-                note.rows
-            )),
+            Some(note) if note.sequence == meta.sequence && note.rows != rows => {
+                older(format!("it has {rows} entries, and {} were noted", note.rows))
+            }
             _ => Ok(()),
         }
     }
@@ -233,11 +219,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the journal is damaged or belongs to another ledger.
-    pub fn recover(
-        &mut self,
-        connection: &mut Connection,
-        journal: &Path,
-    ) -> Result<Option<Folded>, LedgerError> {
+    pub fn recover(&mut self, connection: &mut Connection, journal: &Path) -> Result<Option<Folded>, LedgerError> {
         let reader = Reader::open(journal)?;
         let Some(meta) = &self.meta else {
             return match reader {
@@ -250,10 +232,7 @@ impl Ledger {
             if header.incarnation != meta.incarnation {
                 return Err(foreign(
                     journal,
-                    format!(
-                        "it speaks of {}, not of {}",
-                        header.incarnation, meta.incarnation
-                    ),
+                    format!("it speaks of {}, not of {}", header.incarnation, meta.incarnation),
                 ));
             }
             if header.sequence > meta.sequence {
@@ -304,8 +283,8 @@ impl Ledger {
         if !same_target(&meta.target, &binding.target) {
             if !binding.accept {
                 return Err(LedgerError::OtherTarget {
-                    found: meta.target.clone(),
-                    wanted: binding.target.clone(),
+                    found: Box::new(meta.target.clone()),
+                    wanted: Box::new(binding.target.clone()),
                 });
             }
             meta.target = binding.target.clone();
@@ -314,8 +293,7 @@ impl Ledger {
             meta.target.account.clone_from(&binding.target.account);
         }
         if !binding.accept {
-            key_change(&meta.layout, layout)
-                .map_or(Ok(()), |message| Err(LedgerError::OtherKey { message }))
+            key_change(&meta.layout, layout).map_or(Ok(()), |message| Err(LedgerError::OtherKey { message }))
         } else {
             Ok(())
         }
@@ -347,9 +325,9 @@ impl Ledger {
     /// # Errors
     /// What DuckDB says.
     pub fn unsettled(&self, connection: &Connection) -> Result<Vec<Unsettled>, LedgerError> {
-        self.meta.as_ref().map_or(Ok(Vec::new()), |meta| {
-            fold::unsettled(connection, &meta.layout)
-        })
+        self.meta
+            .as_ref()
+            .map_or(Ok(Vec::new()), |meta| fold::unsettled(connection, &meta.layout))
     }
 }
 
@@ -380,17 +358,9 @@ fn key_change(old: &Layout, new: &Layout) -> Option<String> {
             .join(", ")
     };
     if !old.same_key_columns(new) {
-        return Some(format!(
-            "the key was {} and is {} now",
-            names(old),
-            names(new)
-        ));
+        return Some(format!("the key was {} and is {} now", names(old), names(new)));
     }
-    let pairs = old
-        .key
-        .iter()
-        .zip(&new.key)
-        .chain(old.place.iter().zip(&new.place));
+    let pairs = old.key.iter().zip(&new.key).chain(old.place.iter().zip(&new.place));
     let changed = |(old, new): &(&crate::warehouse::Column, &crate::warehouse::Column)| {
         old.name == new.name && !mapping::is_widening(&old.data_type, &new.data_type)
     };

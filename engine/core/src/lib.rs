@@ -4,8 +4,8 @@
 //! knows no wasm, no network and no catalog.
 
 pub mod delivery;
-pub(crate) mod diff;
 pub mod destination;
+pub(crate) mod diff;
 pub mod journal;
 pub mod ledger;
 pub mod mapping;
@@ -14,4 +14,6 @@ pub mod outcome;
 pub mod plan;
 pub mod project;
 pub mod report;
+pub mod run;
+pub mod schedule;
 pub mod warehouse;

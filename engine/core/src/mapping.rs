@@ -77,12 +77,9 @@ impl Projection {
         let of = |field: &RecordField| Field {
             name: field.to.clone(),
             field_type: match &field.value {
-                RecordValue::Image(index) => types::field_type(
-                    self.layout
-                        .image
-                        .get(*index)
-                        .map_or("", |column| &column.data_type),
-                ),
+                RecordValue::Image(index) => {
+                    types::field_type(self.layout.image.get(*index).map_or("", |column| &column.data_type))
+                }
                 RecordValue::Constant(json) => constant_type(json),
             },
         };
@@ -118,11 +115,7 @@ impl Projection {
                 .collect::<Vec<_>>()
                 .join(" OR ")
         };
-        let null_key = some_null(
-            (0..layout.key.len())
-                .map(|index| format!("r.k{index}"))
-                .collect(),
-        );
+        let null_key = some_null((0..layout.key.len()).map(|index| format!("r.k{index}")).collect());
         let null_place = layout.place.as_ref().map_or(String::new(), |column| {
             format!(
                 "WHEN r.m IS NULL THEN {} ",
@@ -141,35 +134,22 @@ impl Projection {
     /// The expression that says why a row has no JSON form: only columns that can have a fault are looked at.
     fn fault(&self) -> String {
         let layout = &self.layout;
-        let keys = layout.key.iter().enumerate().map(|(index, column)| {
-            (
-                format!("r.k{index}"),
-                column.name.clone(),
-                &column.data_type,
-            )
-        });
+        let keys = layout
+            .key
+            .iter()
+            .enumerate()
+            .map(|(index, column)| (format!("r.k{index}"), column.name.clone(), &column.data_type));
         let place = layout
             .place
             .iter()
             .map(|column| ("r.m".to_owned(), column.name.clone(), &column.data_type));
         let image = layout.image.iter().enumerate();
-        let image = image.map(|(index, column)| {
-            (
-                format!("r.i{index}"),
-                layout.image_name(index),
-                &column.data_type,
-            )
-        });
+        let image = image.map(|(index, column)| (format!("r.i{index}"), layout.image_name(index), &column.data_type));
         let parts: Vec<_> = keys
             .chain(place)
             .chain(image)
             .filter(|(_, _, data_type)| !types::is_always_sound(data_type))
-            .map(|(column, name, _)| {
-                format!(
-                    "{} || outflow_fault({column})",
-                    quote::text(&format!("`{name}` is "))
-                )
-            })
+            .map(|(column, name, _)| format!("{} || outflow_fault({column})", quote::text(&format!("`{name}` is "))))
             .collect();
         if parts.is_empty() {
             "NULL".to_owned()
@@ -186,13 +166,7 @@ impl Projection {
         };
         let of_model = |name: &str| format!("model.{}", quote::identifier(name));
         let keys = layout.key.iter().enumerate();
-        let keys = keys.map(|(index, column)| {
-            cast(
-                of_model(&column.name),
-                &format!("k{index}"),
-                &column.data_type,
-            )
-        });
+        let keys = keys.map(|(index, column)| cast(of_model(&column.name), &format!("k{index}"), &column.data_type));
         let place = layout
             .place
             .iter()
@@ -204,10 +178,7 @@ impl Projection {
             };
             cast(expression, &format!("i{index}"), &column.data_type)
         });
-        keys.chain(place)
-            .chain(image)
-            .collect::<Vec<_>>()
-            .join(", ")
+        keys.chain(place).chain(image).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -237,8 +208,7 @@ impl Check<'_> {
                 Ok(column) => match types::key_fault(&column.data_type) {
                     None => key.push(column),
                     Some(fault) => {
-                        let message =
-                            format!("the key column `{name}` ({}) {fault}", column.data_type);
+                        let message = format!("the key column `{name}` ({}) {fault}", column.data_type);
                         self.found.push(self.model.diagnostic(&field, message));
                     }
                 },
@@ -259,10 +229,7 @@ impl Check<'_> {
             }
         };
         if let Some(fault) = types::key_fault(&column.data_type) {
-            let message = format!(
-                "the match column `{}` ({}) {fault}",
-                column.name, column.data_type
-            );
+            let message = format!("the match column `{}` ({}) {fault}", column.name, column.data_type);
             self.found.push(self.sync.diagnostic("match.from", message));
         }
         match key {
@@ -286,10 +253,8 @@ impl Check<'_> {
                     "`{}` is mapped twice; names that differ in case only are not told apart",
                     mapping.to
                 );
-                self.found.push(
-                    self.sync
-                        .diagnostic(&format!("mappings[{index}].to"), message),
-                );
+                self.found
+                    .push(self.sync.diagnostic(&format!("mappings[{index}].to"), message));
                 continue;
             }
             let field = format!("mappings[{index}].{}", mapping.from.field());
@@ -309,31 +274,23 @@ impl Check<'_> {
                     }
                 },
                 From::Sql(sql) => match expression(sql) {
-                    Ok(column) => (
-                        ImageSource::Sql(sql.clone()),
-                        types::stored(&column.data_type),
-                    ),
+                    Ok(column) => (ImageSource::Sql(sql.clone()), types::stored(&column.data_type)),
                     Err(error) => {
                         let mut place = String::new();
                         if let (Some(line), Some(column)) = (error.line, error.column) {
                             place = format!(" (line {line}, column {column} of the expression)");
                         }
-                        self.found.push(
-                            self.sync
-                                .diagnostic(&field, format!("{}{place}", error.message)),
-                        );
+                        self.found
+                            .push(self.sync.diagnostic(&field, format!("{}{place}", error.message)));
                         continue;
                     }
                 },
             };
             let column = ImageColumn { source, data_type };
-            let at = image
-                .iter()
-                .position(|other| *other == column)
-                .unwrap_or_else(|| {
-                    image.push(column);
-                    image.len() - 1
-                });
+            let at = image.iter().position(|other| *other == column).unwrap_or_else(|| {
+                image.push(column);
+                image.len() - 1
+            });
             fields.push(RecordField {
                 to: mapping.to.clone(),
                 value: RecordValue::Image(at),
@@ -356,11 +313,7 @@ impl Check<'_> {
                 data_type: types::stored(&column.data_type),
             })
             .ok_or_else(|| {
-                let names: Vec<_> = self
-                    .columns
-                    .iter()
-                    .map(|column| format!("`{}`", column.name))
-                    .collect();
+                let names: Vec<_> = self.columns.iter().map(|column| format!("`{}`", column.name)).collect();
                 format!(
                     "there is no column `{name}`; the model `{}` has {}",
                     self.model.name,

@@ -121,18 +121,10 @@ impl Planned {
 ///
 /// # Errors
 /// What is not supported.
-pub fn check_target(
-    projection: &Projection,
-    sync: &Sync,
-    target: &Target,
-) -> Result<(), PlanError> {
+pub fn check_target(projection: &Projection, sync: &Sync, target: &Target) -> Result<(), PlanError> {
     let rules = rules_of(&projection.layout, sync, target);
     let lacks = |kind: Kind| !target.kinds.contains(&kind);
-    let known: Vec<_> = target
-        .kinds
-        .iter()
-        .map(|kind| format!("`{kind}`"))
-        .collect();
+    let known: Vec<_> = target.kinds.iter().map(|kind| format!("`{kind}`")).collect();
     let known = known.join(", ");
     if lacks(rules.write_kind()) {
         let mode = sync.mode.as_str();
@@ -150,10 +142,7 @@ pub fn check_target(
             _ => Ok(()),
         };
     }
-    if sync.on_removed != OnRemoved::Nothing
-        && sync.mode != Mode::All
-        && lacks(rules.removal_kind())
-    {
+    if sync.on_removed != OnRemoved::Nothing && sync.mode != Mode::All && lacks(rules.removal_kind()) {
         let wanted = sync.on_removed.as_str();
         return refused(format!(
             "`on_removed: {wanted}` needs the operation `{}`, and the destination takes {known}",
@@ -161,9 +150,7 @@ pub fn check_target(
         ));
     }
     if sync.on_removed == OnRemoved::Clear && projection.layout.cleared_json().is_none() {
-        return refused(
-            "`on_removed: clear` has nothing to clear: only key and match fields are mapped".into(),
-        );
+        return refused("`on_removed: clear` has nothing to clear: only key and match fields are mapped".into());
     }
     Ok(())
 }
@@ -192,11 +179,7 @@ fn rules_of<'a>(layout: &'a Layout, sync: &Sync, target: &Target) -> Rules<'a> {
 ///
 /// # Errors
 /// Why there is no plan. The ledger is then as it was, but for what a guard proposes to allow.
-pub fn prepare(
-    connection: &mut Connection,
-    ledger: &mut Ledger,
-    request: &Request<'_>,
-) -> Result<Planned, PlanError> {
+pub fn prepare(connection: &mut Connection, ledger: &mut Ledger, request: &Request<'_>) -> Result<Planned, PlanError> {
     match attempt(connection, ledger, request, Source::Model) {
         Err(PlanError::Moved) => {
             let snapshot = Source::take_snapshot(connection, request.projection)?;
@@ -238,7 +221,7 @@ fn attempt(
         held,
         mut planned,
     } = match compare(connection, &meta, request, &resync, source, at)? {
-        Compared::Same(planned) => return Ok(planned),
+        Compared::Same(planned) => return Ok(*planned),
         Compared::Differs(comparison) => *comparison,
     };
     let rules = Rules {
@@ -297,11 +280,7 @@ fn attempt(
 ///
 /// # Errors
 /// Why there would be no plan.
-pub fn preview(
-    connection: &mut Connection,
-    ledger: &Ledger,
-    request: &Request<'_>,
-) -> Result<Planned, PlanError> {
+pub fn preview(connection: &mut Connection, ledger: &Ledger, request: &Request<'_>) -> Result<Planned, PlanError> {
     let layout = &request.projection.layout;
     let mut notes = Vec::new();
     let name = TargetName {
@@ -346,12 +325,10 @@ pub fn preview(
         Compared::Same(mut planned) => {
             tables::create_rows(connection, &planned.at.plan, layout)?;
             planned.notes.splice(0..0, notes);
-            Ok(planned)
+            Ok(*planned)
         }
         Compared::Differs(comparison) => {
-            let Comparison {
-                tally, mut planned, ..
-            } = *comparison;
+            let Comparison { tally, mut planned, .. } = *comparison;
             let rules = Rules {
                 entries: &planned.at.entries,
                 unsettled: &planned.at.unsettled,
@@ -369,7 +346,7 @@ pub fn preview(
 /// The outcome of a comparison.
 enum Compared {
     /// Nothing changed since a run that left nothing open.
-    Same(Planned),
+    Same(Box<Planned>),
     Differs(Box<Comparison>),
 }
 
@@ -397,9 +374,7 @@ fn compare(
     };
     let mut desired = diff::desired(
         connection,
-        &request
-            .projection
-            .identities(&source.relation(request.projection)),
+        &request.projection.identities(&source.relation(request.projection)),
     )?;
     let mut counts = Counts {
         queried: desired.fingerprint.rows,
@@ -408,14 +383,14 @@ fn compare(
     let may_end = !rules.resync && rules.mode != Mode::All && meta.layout == at.layout;
     if may_end && meta.clean.as_ref() == Some(&clean(&desired, request)) {
         counts.unchanged = counts.queried;
-        return Ok(Compared::Same(Planned {
+        return Ok(Compared::Same(Box::new(Planned {
             counts,
             shortcut: true,
             deliver: false,
             warn: false,
             notes: Vec::new(),
             at,
-        }));
+        })));
     }
     desired.validate(connection, &at.layout)?;
     let mut tally = diff::changes(connection, &rules)?;

@@ -34,9 +34,7 @@ pub use quantity::ByteSize;
 pub use schema::{FileKind, schema};
 pub use settings::ProjectSettings;
 pub use source::{Source, SourceKind};
-pub use sync::{
-    From, Guards, Mapping, Match, Mode, OnRemoved, Returning, ScheduleConfig, Sync, Threshold,
-};
+pub use sync::{From, Guards, Mapping, Match, Mode, OnRemoved, Returning, ScheduleConfig, Sync, Threshold};
 
 use destination::DestinationContent;
 use model::ModelContent;
@@ -71,9 +69,7 @@ impl Project {
     /// Everything that is wrong in its files.
     pub fn load(root: &Path) -> Result<Self, Diagnostics> {
         let absolute = std::path::absolute(root);
-        let root = absolute.map_err(|error| {
-            Diagnostic::new(root, format!("the folder cannot be found: {error}"))
-        })?;
+        let root = absolute.map_err(|error| Diagnostic::new(root, format!("the folder cannot be found: {error}")))?;
         let mut loader = Loader {
             root: &root,
             found: Vec::new(),
@@ -87,11 +83,9 @@ impl Project {
         let model_files = loader.list("models");
         let models = loader.models(&model_files);
         let destination_files = loader.list("destinations");
-        let destinations = loader.load(
-            FileKind::Destination,
-            &destination_files,
-            |content, name, review| DestinationContent::check(content, name, &root, review),
-        );
+        let destinations = loader.load(FileKind::Destination, &destination_files, |content, name, review| {
+            DestinationContent::check(content, name, &root, review)
+        });
         let sync_files = loader.list("syncs");
         let syncs = loader.load(FileKind::Sync, &sync_files, SyncContent::check);
 
@@ -145,13 +139,9 @@ impl Loader<'_> {
     fn settings(&mut self) -> Option<ProjectSettings> {
         let file = Path::new(PROJECT_FILE);
         if !self.root.join(file).exists() {
-            let missing = Diagnostic::new(
-                file,
-                format!("there is no such file in {}", self.root.display()),
-            );
-            self.found.push(
-                missing.with_help("give a project's folder, or make one with `outflow init`"),
-            );
+            let missing = Diagnostic::new(file, format!("there is no such file in {}", self.root.display()));
+            self.found
+                .push(missing.with_help("give a project's folder, or make one with `outflow init`"));
             return None;
         }
         self.read(FileKind::Outflow, file, SettingsContent::check)
@@ -166,9 +156,7 @@ impl Loader<'_> {
     ) -> BTreeMap<String, T> {
         let mut loaded = BTreeMap::new();
         for (name, file) in files {
-            if let Some(item) =
-                self.read(kind, file, |content, review| check(content, name, review))
-            {
+            if let Some(item) = self.read(kind, file, |content, review| check(content, name, review)) {
                 loaded.insert(name.clone(), item);
             }
         }
@@ -181,10 +169,8 @@ impl Loader<'_> {
         for (name, query) in &queries {
             if !files.contains_key(name) {
                 let missing = format!("`{name}.yml` is missing beside it");
-                self.found.push(
-                    Diagnostic::new(query, missing)
-                        .with_help("it names the model's `key` and `source`"),
-                );
+                self.found
+                    .push(Diagnostic::new(query, missing).with_help("it names the model's `key` and `source`"));
             }
         }
         let mut models = BTreeMap::new();

@@ -111,8 +111,7 @@ impl Warehouse {
         } else {
             " (TYPE duckdb)"
         };
-        self.connect()?
-            .execute(&format!("ATTACH {path} AS {LEDGER}{mode}"))?;
+        self.connect()?.execute(&format!("ATTACH {path} AS {LEDGER}{mode}"))?;
         Ok(())
     }
 
@@ -132,10 +131,7 @@ impl Warehouse {
     /// What DuckDB says.
     pub fn lock_down(&self) -> Result<(), WarehouseError> {
         let list = |paths: &[PathBuf]| {
-            let paths: Vec<_> = paths
-                .iter()
-                .map(|path| quote::text(&path.to_string_lossy()))
-                .collect();
+            let paths: Vec<_> = paths.iter().map(|path| quote::text(&path.to_string_lossy())).collect();
             format!("[{}]", paths.join(", "))
         };
         self.connect()?.execute(&format!(

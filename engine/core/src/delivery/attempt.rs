@@ -36,8 +36,15 @@ impl Lot {
     /// A batch before its first attempt.
     #[must_use]
     pub fn new(operations: Vec<Planned>) -> Self {
-        let items = operations.into_iter().map(|planned| Item { planned, doubt: None }).collect();
-        Self { items, spent: 0, bisecting: false }
+        let items = operations
+            .into_iter()
+            .map(|planned| Item { planned, doubt: None })
+            .collect();
+        Self {
+            items,
+            spent: 0,
+            bisecting: false,
+        }
     }
 
     /// The operations in order.
@@ -64,7 +71,10 @@ impl Lot {
     /// All unknown, for this reason.
     #[must_use]
     pub fn into_unknown(self, reason: &str) -> Vec<(Planned, Settled)> {
-        self.items.into_iter().map(|item| (item.planned, unknown(reason.to_owned()))).collect()
+        self.items
+            .into_iter()
+            .map(|item| (item.planned, unknown(reason.to_owned())))
+            .collect()
     }
 
     /// All refused, for this reason.
@@ -92,7 +102,11 @@ impl Lot {
 
     /// Without operations, but with the same past.
     fn clone_empty(&self) -> Self {
-        Self { items: Vec::new(), spent: self.spent, bisecting: self.bisecting }
+        Self {
+            items: Vec::new(),
+            spent: self.spent,
+            bisecting: self.bisecting,
+        }
     }
 }
 
@@ -166,7 +180,11 @@ impl Judge {
             Err(Failure::Trapped { message, sent }) => self.trapped(lot, message, sent, now),
             Err(failure @ Failure::Unauthorized(_)) => {
                 let message = failure.to_string();
-                Decision { settled: lot.give_up(&message), end: Some(End::Failed(message)), ..Decision::default() }
+                Decision {
+                    settled: lot.give_up(&message),
+                    end: Some(End::Failed(message)),
+                    ..Decision::default()
+                }
             }
             Err(Failure::Fatal(message) | Failure::Broken(message)) => broken(lot, &message),
         }
@@ -208,7 +226,10 @@ impl Judge {
             Decision::default()
         } else if attempted && after.is_none() && settled.len() > again.items.len() {
             // Most got through, so the rest only waited for its turn.
-            Decision { again: vec![(again, now)], ..Decision::default() }
+            Decision {
+                again: vec![(again, now)],
+                ..Decision::default()
+            }
         } else {
             self.try_again(again, after, "the destination asked to try again", now)
         };
@@ -231,13 +252,21 @@ impl Judge {
             return self.waits_too_long(lot, why);
         }
         let pause = self.backoff(lot.spent).max(after.unwrap_or_default());
-        Decision { again: vec![(lot, now + pause)], ..Decision::default() }
+        Decision {
+            again: vec![(lot, now + pause)],
+            ..Decision::default()
+        }
     }
 
     /// A pause with full jitter.
     fn backoff(&self, spent: u32) -> Duration {
-        let longest = self.budgets.backoff_base.saturating_mul(2u32.saturating_pow(spent.saturating_sub(1)));
-        longest.min(self.budgets.backoff_max).mul_f64(rand::rng().random_range(0.0..=1.0))
+        let longest = self
+            .budgets
+            .backoff_base
+            .saturating_mul(2u32.saturating_pow(spent.saturating_sub(1)));
+        longest
+            .min(self.budgets.backoff_max)
+            .mul_f64(rand::rng().random_range(0.0..=1.0))
     }
 
     /// Whether an operation may be sent again although an attempt may have been applied.
@@ -289,8 +318,14 @@ impl Judge {
 
     fn waits_too_long(&self, lot: Lot, message: &str) -> Decision {
         let longest = self.budgets.wait_max.as_secs();
-        let why = format!("the destination asks to wait longer than {longest} s in one go or than a run waits in all: {message}");
-        Decision { settled: lot.give_up(&why), end: Some(End::Interrupted(why)), ..Decision::default() }
+        let why = format!(
+            "the destination asks to wait longer than {longest} s in one go or than a run waits in all: {message}"
+        );
+        Decision {
+            settled: lot.give_up(&why),
+            end: Some(End::Interrupted(why)),
+            ..Decision::default()
+        }
     }
 
     /// Splits a refused batch until the records at fault are alone.
@@ -301,22 +336,40 @@ impl Judge {
         let (bisecting, code) = (lot.bisecting, rejection.code.clone());
         let message = rejection.message.clone();
         let settled = lot.into_refused(&rejection);
-        Decision { settled, end: self.one_cause(bisecting, code, &message), ..Decision::default() }
+        Decision {
+            settled,
+            end: self.one_cause(bisecting, code, &message),
+            ..Decision::default()
+        }
     }
 
     fn trapped(&mut self, lot: Lot, message: String, sent: bool, now: Instant) -> Decision {
         let lot = if sent { lot.doubted(&message) } else { lot };
         if lot.items.len() > 1 {
-            let repeatable = lot.items.iter().all(|item| self.repeatable(item.planned.operation.kind));
+            let repeatable = lot
+                .items
+                .iter()
+                .all(|item| self.repeatable(item.planned.operation.kind));
             if sent && !repeatable {
-                return Decision { settled: lot.give_up("it is not repeated"), ..Decision::default() };
+                return Decision {
+                    settled: lot.give_up("it is not repeated"),
+                    ..Decision::default()
+                };
             }
             return self.bisect(lot, &message, now);
         }
         let end = self.one_cause(true, "plugin_failed".into(), &message);
-        let rejection = Rejection { code: "plugin_failed".into(), message, field: None };
+        let rejection = Rejection {
+            code: "plugin_failed".into(),
+            message,
+            field: None,
+        };
         let settled = lot.into_refused(&rejection);
-        Decision { settled, end, ..Decision::default() }
+        Decision {
+            settled,
+            end,
+            ..Decision::default()
+        }
     }
 
     fn bisect(&mut self, mut lot: Lot, message: &str, now: Instant) -> Decision {
@@ -325,9 +378,16 @@ impl Judge {
         if self.bisect_requests > self.budgets.bisect_requests {
             let requests = self.budgets.bisect_requests;
             let why = format!("more than {requests} requests went into finding what makes batches fail: {message}");
-            return Decision { settled: lot.give_up(&why), end: Some(End::Failed(why)), ..Decision::default() };
+            return Decision {
+                settled: lot.give_up(&why),
+                end: Some(End::Failed(why)),
+                ..Decision::default()
+            };
         }
-        Decision { again: lot.halves().map(|half| (half, now)).into(), ..Decision::default() }
+        Decision {
+            again: lot.halves().map(|half| (half, now)).into(),
+            ..Decision::default()
+        }
     }
 
     /// Whether everything fails for one cause: then it is not the records.
@@ -339,7 +399,9 @@ impl Judge {
         let enough = self.alone.len() >= self.budgets.one_cause_records as usize;
         let same = self.alone.iter().all(|code| Some(code) == self.alone.front());
         (enough && same).then(|| {
-            End::Failed(format!("every record fails for one cause, so the rest was not sent: {message}"))
+            End::Failed(format!(
+                "every record fails for one cause, so the rest was not sent: {message}"
+            ))
         })
     }
 }
@@ -347,7 +409,10 @@ impl Judge {
 /// A rejection never settles what an earlier attempt may have done (rule 3).
 fn doubtful_rejection(item: &Item, rejection: Rejection) -> Settled {
     match &item.doubt {
-        Some(doubt) => unknown(format!("{doubt}; a later attempt was refused ({}): {}", rejection.code, rejection.message)),
+        Some(doubt) => unknown(format!(
+            "{doubt}; a later attempt was refused ({}): {}",
+            rejection.code, rejection.message
+        )),
         None => rejected(rejection),
     }
 }
@@ -356,10 +421,21 @@ fn doubtful_rejection(item: &Item, rejection: Rejection) -> Settled {
 fn too_large(lot: Lot, message: String, now: Instant) -> Decision {
     if lot.items.len() > 1 {
         let records_max = Some(lot.items.len().div_ceil(2));
-        return Decision { again: lot.halves().map(|half| (half, now)).into(), records_max, ..Decision::default() };
+        return Decision {
+            again: lot.halves().map(|half| (half, now)).into(),
+            records_max,
+            ..Decision::default()
+        };
     }
-    let rejection = Rejection { code: "too_large".into(), message, field: None };
-    Decision { settled: lot.into_refused(&rejection), ..Decision::default() }
+    let rejection = Rejection {
+        code: "too_large".into(),
+        message,
+        field: None,
+    };
+    Decision {
+        settled: lot.into_refused(&rejection),
+        ..Decision::default()
+    }
 }
 
 /// The plugin cannot be believed: whether something was applied is not known.

@@ -28,7 +28,12 @@ impl Filler {
     /// Within these limits.
     #[must_use]
     pub const fn new(limits: Limits) -> Self {
-        Self { limits, ahead: VecDeque::new(), complete: false, removals_open: false }
+        Self {
+            limits,
+            ahead: VecDeque::new(),
+            complete: false,
+            removals_open: false,
+        }
     }
 
     /// Adds operations that were read.
@@ -69,7 +74,9 @@ impl Filler {
         if self.wants_more() {
             return Filled::Wait;
         }
-        let Some(first) = self.ahead.front() else { return Filled::Wait };
+        let Some(first) = self.ahead.front() else {
+            return Filled::Wait;
+        };
         let (kind, removal) = (first.operation.kind, first.operation.kind.is_removal());
         if !removal && self.removals_open && !quiet {
             return Filled::Wait;
@@ -80,7 +87,11 @@ impl Filler {
             let operation = &planned.operation;
             bytes += operation.bytes();
             let fits = bytes <= self.limits.bytes as usize || count == 0;
-            let same = if self.limits.mixed { operation.kind.is_removal() == removal } else { operation.kind == kind };
+            let same = if self.limits.mixed {
+                operation.kind.is_removal() == removal
+            } else {
+                operation.kind == kind
+            };
             if !fits || !same {
                 break;
             }

@@ -35,7 +35,7 @@ impl Scripted {
             batches: Mutex::default(),
             flying: Mutex::default(),
             ended: Mutex::default(),
-            latency: Duration::from_millis(10),
+            latency: Duration::from_millis(2),
         }
     }
 
@@ -50,14 +50,38 @@ impl Scripted {
     }
 
     fn times(&self, ordinal: u64) -> usize {
-        self.batches.lock().unwrap().iter().flatten().filter(|operation| operation.ordinal == ordinal).count()
+        self.batches
+            .lock()
+            .unwrap()
+            .iter()
+            .flatten()
+            .filter(|operation| operation.ordinal == ordinal)
+            .count()
+    }
+}
+
+/// The default budgets with pauses of milliseconds.
+fn budgets() -> Budgets {
+    Budgets {
+        backoff_base: Duration::from_millis(1),
+        backoff_max: Duration::from_millis(5),
+        wait_max: Duration::from_millis(300),
+        waits_total: Duration::from_secs(10),
+        grace: Duration::from_secs(5),
+        ..Budgets::default()
     }
 }
 
 fn target() -> Target {
     Target {
         kinds: Kind::ALL.to_vec(),
-        limits: Limits { records: 10, bytes: 100_000, concurrency: 4, mixed: false, all_or_nothing: false },
+        limits: Limits {
+            records: 10,
+            bytes: 100_000,
+            concurrency: 4,
+            mixed: false,
+            all_or_nothing: false,
+        },
         counting: Counting::Batch,
         equality: Equality::Exact,
         whole: false,
@@ -116,12 +140,20 @@ impl OperationSource for Listed {
 }
 
 fn plan(kinds: impl IntoIterator<Item = Kind>) -> Vec<Planned> {
-    kinds.into_iter().zip(0..).map(|(kind, ordinal)| planned(kind, ordinal)).collect()
+    kinds
+        .into_iter()
+        .zip(0..)
+        .map(|(kind, ordinal)| planned(kind, ordinal))
+        .collect()
 }
 
 fn planned(kind: Kind, ordinal: u64) -> Planned {
     Planned {
-        change: if kind.is_removal() { Change::Removed } else { Change::Added },
+        change: if kind.is_removal() {
+            Change::Removed
+        } else {
+            Change::Added
+        },
         operation: Operation {
             ordinal,
             kind,
@@ -132,6 +164,16 @@ fn planned(kind: Kind, ordinal: u64) -> Planned {
             previous: None,
             idempotency_key: format!("key-{ordinal}"),
         },
+    }
+}
+
+/// A folder whose syncs cost nothing, where the machine has one.
+fn folder() -> tempfile::TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory).unwrap()
+    } else {
+        tempfile::tempdir().unwrap()
     }
 }
 
@@ -153,12 +195,16 @@ struct Outcomes {
 impl Outcomes {
     fn rejected(&self) -> Vec<u64> {
         let is = |word: &Word| matches!(word, Word::Other(State::Rejected(_)));
-        self.words.iter().filter(|(_, word)| is(word)).map(|(ordinal, _)| *ordinal).collect()
+        self.words
+            .iter()
+            .filter(|(_, word)| is(word))
+            .map(|(ordinal, _)| *ordinal)
+            .collect()
     }
 }
 
 async fn run(destination: &Scripted, plan: Vec<Planned>) -> Outcomes {
-    run_with(destination, plan, Budgets::default(), None, &Control::default()).await
+    run_with(destination, plan, budgets(), None, &Control::default()).await
 }
 
 async fn run_with(
@@ -168,7 +214,7 @@ async fn run_with(
     rejected_max: Option<Threshold>,
     control: &Control,
 ) -> Outcomes {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let path = folder.path().join("journal");
     let mut planned = Split::default();
     for operation in &plan {
@@ -183,7 +229,14 @@ async fn run_with(
         counting: destination.target.counting,
     };
     let journal = Journal::create(&path, &header).unwrap();
-    let delivery = Delivery { destination, journal: &journal, control, budgets, planned, rejected_max };
+    let delivery = Delivery {
+        destination,
+        journal: &journal,
+        control,
+        budgets,
+        planned,
+        rejected_max,
+    };
     let delivered = deliver(Listed(plan.into()), delivery).await;
     drop(journal);
 
@@ -194,7 +247,11 @@ async fn run_with(
     while let Some(entry) = reader.next_entry().unwrap() {
         match entry {
             Entry::Attempt { spans } => words.extend(every(&spans).into_iter().map(|at| (at, Word::Attempted))),
-            Entry::Outcomes { accepted, aborted, others } => {
+            Entry::Outcomes {
+                accepted,
+                aborted,
+                others,
+            } => {
                 words.extend(every(&accepted).into_iter().map(|at| (at, Word::Accepted)));
                 words.extend(every(&aborted).into_iter().map(|at| (at, Word::Aborted)));
                 words.extend(others.into_iter().map(|(at, state)| (at, Word::Other(state))));
@@ -203,21 +260,32 @@ async fn run_with(
         }
     }
     check_sums(&delivered.counts, planned, &words);
-    Outcomes { delivered, words, finished }
+    Outcomes {
+        delivered,
+        words,
+        finished,
+    }
 }
 
 /// Rule 33, and that counts and journal say the same.
 fn check_sums(counts: &Counts, planned: Split, words: &BTreeMap<u64, Word>) {
     for change in Change::ALL {
         let of = |mut split: Split| *split.of(change);
-        assert_eq!(of(planned), of(counts.attempted) + of(counts.aborted), "planned {change:?}");
+        assert_eq!(
+            of(planned),
+            of(counts.attempted) + of(counts.aborted),
+            "planned {change:?}"
+        );
         assert_eq!(
             of(counts.attempted),
             of(counts.succeeded) + of(counts.rejected) + of(counts.unmatched) + of(counts.unknown),
             "attempted {change:?}"
         );
     }
-    let rejected = words.values().filter(|word| matches!(word, Word::Other(State::Rejected(_)))).count();
+    let rejected = words
+        .values()
+        .filter(|word| matches!(word, Word::Other(State::Rejected(_))))
+        .count();
     assert_eq!(counts.rejected.total(), rejected as u64);
     let aborted = words.values().filter(|word| **word == Word::Aborted).count() as u64;
     let never = planned.total() - words.len() as u64;
@@ -225,9 +293,17 @@ fn check_sums(counts: &Counts, planned: Split, words: &BTreeMap<u64, Word>) {
 }
 
 fn refused() -> Failure {
-    Failure::Refused(Rejection { code: "BAD".into(), message: "bad record".into(), field: None })
+    Failure::Refused(Rejection {
+        code: "BAD".into(),
+        message: "bad record".into(),
+        field: None,
+    })
 }
 
 fn one_rejected() -> Outcome {
-    Outcome::Rejected(Rejection { code: "BAD".into(), message: "bad record".into(), field: None })
+    Outcome::Rejected(Rejection {
+        code: "BAD".into(),
+        message: "bad record".into(),
+        field: None,
+    })
 }

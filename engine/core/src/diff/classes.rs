@@ -136,18 +136,10 @@ impl Tally {
                 "SELECT change, action, count(*) FROM {} GROUP BY ALL",
                 temporary("changes")
             ),
-            |row| {
-                Ok((
-                    row.get::<String>(0)?,
-                    row.get::<String>(1)?,
-                    row.get::<u64>(2)?,
-                ))
-            },
+            |row| Ok((row.get::<String>(0)?, row.get::<String>(1)?, row.get::<u64>(2)?)),
         )?;
         let parse = |(change, action, count): (String, String, u64)| {
-            let action = Action::ALL
-                .into_iter()
-                .find(|known| known.as_str() == action)?;
+            let action = Action::ALL.into_iter().find(|known| known.as_str() == action)?;
             Some((Change::parse(&change)?, action, count))
         };
         Ok(Self(rows.into_iter().filter_map(parse).collect()))
@@ -162,11 +154,7 @@ pub(crate) fn changes(connection: &Connection, rules: &Rules<'_>) -> Result<Tall
         temporary("changes"),
         rules.writes()
     ))?;
-    connection.execute(&format!(
-        "INSERT INTO {} {}",
-        temporary("changes"),
-        rules.removals()
-    ))?;
+    connection.execute(&format!("INSERT INTO {} {}", temporary("changes"), rules.removals()))?;
     if rules.mode == Mode::Update {
         rules.wait_after_no_match(connection)?;
     }
@@ -197,12 +185,7 @@ impl Rules<'_> {
         let layout = self.layout;
         // Keys are looked up apart from places only where the two differ.
         let (key_join, known, memory, fresh) = if layout.place_is_key() {
-            (
-                String::new(),
-                "e.epoch IS NOT NULL",
-                "e.memory",
-                "e.h IS NULL",
-            )
+            (String::new(), "e.epoch IS NOT NULL", "e.memory", "e.h IS NULL")
         } else {
             let join = format!(
                 "LEFT JOIN (SELECT {keys}, count(*) AS entries, bool_and(memory) AS memory, bool_and(h IS NULL) AS fresh \
@@ -219,9 +202,7 @@ impl Rules<'_> {
         );
         let class = format!("CASE WHEN {known} AND NOT ({fresh}) THEN 'changed' ELSE 'added' END");
         let (filter, change, action) = match self.mode {
-            _ if self.resync && self.whole => {
-                ("TRUE".to_owned(), "'added'".to_owned(), "'send'".to_owned())
-            }
+            _ if self.resync && self.whole => ("TRUE".to_owned(), "'added'".to_owned(), "'send'".to_owned()),
             _ if self.resync => (
                 format!("{equal} IS NOT TRUE"),
                 "'added'".to_owned(),
@@ -229,9 +210,7 @@ impl Rules<'_> {
             ),
             Mode::All => ("TRUE".to_owned(), class, "'send'".to_owned()),
             Mode::Insert => self.insert_class(&equal, known, memory),
-            Mode::Upsert | Mode::Update | Mode::Mirror => {
-                (format!("{equal} IS NOT TRUE"), class, "'send'".to_owned())
-            }
+            Mode::Upsert | Mode::Update | Mode::Mirror => (format!("{equal} IS NOT TRUE"), class, "'send'".to_owned()),
         };
         format!(
             "SELECT {identity}, d.h, {change} AS change, {action} AS action, {run}::UBIGINT AS op_run, e.dest_id \
@@ -261,9 +240,7 @@ impl Rules<'_> {
         let added = format!("NOT ({known}) OR ({resend}) IS TRUE OR ({memory}) IS TRUE");
         (
             format!("{equal} IS NOT TRUE AND ({remembered}) IS NOT TRUE"),
-            format!(
-                "CASE WHEN {removing} THEN 'changed' WHEN {added} THEN 'added' ELSE 'changed' END"
-            ),
+            format!("CASE WHEN {removing} THEN 'changed' WHEN {added} THEN 'added' ELSE 'changed' END"),
             format!(
                 "CASE WHEN {removing} THEN 'wait' WHEN {resend} THEN 'resend' WHEN {added} THEN 'send' \
                  WHEN e.uncertain THEN 'wait' ELSE 'follow' END"

@@ -31,11 +31,7 @@ pub(crate) fn desired(connection: &Connection, query: &str) -> Result<Desired, W
 impl Desired {
     /// Marks the rows that cannot be sent because of others: keys that occur more than once, and places that several rows
     /// share (rules 9 and 12). Apart from [`desired`], because a run without changes needs none of it.
-    pub(crate) fn validate(
-        &mut self,
-        connection: &Connection,
-        layout: &Layout,
-    ) -> Result<(), WarehouseError> {
+    pub(crate) fn validate(&mut self, connection: &Connection, layout: &Layout) -> Result<(), WarehouseError> {
         let table = temporary("desired");
         let keys = layout.comparable_keys("");
         mark_repeated(connection, &table, &keys, FAULT_REPEATED_KEY)?;
@@ -53,12 +49,7 @@ impl Desired {
 }
 
 /// Marks every row whose `columns` occur more than once, unless it is at fault already or has a null there.
-fn mark_repeated(
-    connection: &Connection,
-    table: &str,
-    columns: &str,
-    fault: &str,
-) -> Result<(), WarehouseError> {
+fn mark_repeated(connection: &Connection, table: &str, columns: &str, fault: &str) -> Result<(), WarehouseError> {
     let repeated = temporary("repeated");
     drop_temporary(connection, &["repeated"])?;
     connection.execute(&format!(
@@ -75,10 +66,7 @@ fn mark_repeated(
 }
 
 /// Count and sums of the hashes of a table's rows (rule 36). Sums, because XOR would cancel pairs.
-pub(crate) fn fingerprint_of(
-    connection: &Connection,
-    table: &str,
-) -> Result<Fingerprint, WarehouseError> {
+pub(crate) fn fingerprint_of(connection: &Connection, table: &str) -> Result<Fingerprint, WarehouseError> {
     let read = connection.query_row::<_, WarehouseError>(
         &format!(
             "SELECT count(*), coalesce(sum((h & 18446744073709551615::UHUGEINT)::UBIGINT), 0)::VARCHAR, \

@@ -36,12 +36,18 @@ pub fn read(bytes: &[u8]) -> Option<&[u8]> {
     if bytes.get(..4)? != MARK {
         return None;
     }
-    let length = usize::try_from(word(4)?).ok().filter(|length| *length <= PAYLOAD_BYTES_MAX)?;
+    let length = usize::try_from(word(4)?)
+        .ok()
+        .filter(|length| *length <= PAYLOAD_BYTES_MAX)?;
     let payload = bytes.get(HEAD_BYTES..HEAD_BYTES + length)?;
     (crc32fast::hash(payload) == word(8)?).then_some(payload)
 }
 
 /// Where frames may begin in `bytes`.
 pub fn marks(bytes: &[u8]) -> impl Iterator<Item = usize> {
-    bytes.windows(MARK.len()).enumerate().filter(|(_, window)| *window == MARK).map(|(at, _)| at)
+    bytes
+        .windows(MARK.len())
+        .enumerate()
+        .filter(|(_, window)| *window == MARK)
+        .map(|(at, _)| at)
 }

@@ -36,11 +36,23 @@ impl Reader {
             path: name,
             bytes,
             at: 0,
-            header: Header { format: FORMAT, incarnation: String::new(), run: 0, sequence: 0, operations: 0, counting: Counting::Batch },
+            header: Header {
+                format: FORMAT,
+                incarnation: String::new(),
+                run: 0,
+                sequence: 0,
+                operations: 0,
+                counting: Counting::Batch,
+            },
         };
-        let Some(header) = reader.next::<Header>()? else { return Ok(None) };
+        let Some(header) = reader.next::<Header>()? else {
+            return Ok(None);
+        };
         if header.format > FORMAT {
-            return Err(JournalError::Newer { path: reader.path, found: header.format });
+            return Err(JournalError::Newer {
+                path: reader.path,
+                found: header.format,
+            });
         }
         reader.header = header;
         Ok(Some(reader))
@@ -68,7 +80,11 @@ impl Reader {
         let payload = frame::read(rest)
             .and_then(|payload| Some((payload.len(), serde_json::from_slice::<Payload<T>>(payload).ok()?)));
         let Some((length, payload)) = payload else {
-            return if self.was_durable() { Err(self.damaged()) } else { Ok(None) };
+            return if self.was_durable() {
+                Err(self.damaged())
+            } else {
+                Ok(None)
+            };
         };
         self.at += HEAD_BYTES + length;
         Ok(Some(payload.entry))
@@ -84,6 +100,9 @@ impl Reader {
     }
 
     fn damaged(&self) -> JournalError {
-        JournalError::Damaged { path: self.path.clone(), offset: self.at as u64 }
+        JournalError::Damaged {
+            path: self.path.clone(),
+            offset: self.at as u64,
+        }
     }
 }

@@ -3,20 +3,39 @@ use proptest::prelude::*;
 use super::*;
 
 fn header() -> Header {
-    Header { format: FORMAT, incarnation: "i".into(), run: 3, sequence: 7, operations: 100, counting: crate::destination::Counting::Batch }
+    Header {
+        format: FORMAT,
+        incarnation: "i".into(),
+        run: 3,
+        sequence: 7,
+        operations: 100,
+        counting: Counting::Batch,
+    }
 }
 
 fn entries() -> Vec<Entry> {
-    let refused = Rejection { code: "X".into(), message: "no".into(), field: None };
+    let refused = Rejection {
+        code: "X".into(),
+        message: "no".into(),
+        field: None,
+    };
     vec![
-        Entry::Attempt { spans: vec![Span(0, 9)] },
+        Entry::Attempt {
+            spans: vec![Span(0, 9)],
+        },
         Entry::Outcomes {
             accepted: vec![Span(0, 7)],
             aborted: Vec::new(),
             others: vec![(8, State::Rejected(refused)), (9, State::Accepted { id: "a9".into() })],
         },
-        Entry::Attempt { spans: vec![Span(10, 19)] },
-        Entry::Outcomes { accepted: Vec::new(), aborted: vec![Span(11, 12)], others: vec![(10, State::Unknown { reason: "cut".into() })] },
+        Entry::Attempt {
+            spans: vec![Span(10, 19)],
+        },
+        Entry::Outcomes {
+            accepted: Vec::new(),
+            aborted: vec![Span(11, 12)],
+            others: vec![(10, State::Unknown { reason: "cut".into() })],
+        },
         Entry::Finished,
     ]
 }
@@ -40,7 +59,9 @@ fn read(bytes: &[u8]) -> Result<Option<Vec<Entry>>, JournalError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
     std::fs::write(&path, bytes).unwrap();
-    let Some(mut reader) = Reader::open(&path)? else { return Ok(None) };
+    let Some(mut reader) = Reader::open(&path)? else {
+        return Ok(None);
+    };
     assert_eq!(reader.header(), &header());
     let mut entries = Vec::new();
     while let Some(entry) = reader.next_entry()? {
@@ -56,7 +77,11 @@ fn what_was_appended_is_read() {
 
 #[test]
 fn a_missing_file_is_no_journal() {
-    assert!(Reader::open(std::path::Path::new("/nowhere/journal")).unwrap().is_none());
+    assert!(
+        Reader::open(std::path::Path::new("/nowhere/journal"))
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[test]
@@ -64,7 +89,10 @@ fn an_existing_journal_is_never_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
     drop(Journal::create(&path, &header()).unwrap());
-    assert!(matches!(Journal::create(&path, &header()), Err(JournalError::Io { .. })));
+    assert!(matches!(
+        Journal::create(&path, &header()),
+        Err(JournalError::Io { .. })
+    ));
 }
 
 #[cfg(unix)]
@@ -86,7 +114,13 @@ fn many_writers_share_a_file() {
     runtime.block_on(async {
         let appends = (0..50).map(|at| {
             let journal = std::sync::Arc::clone(&journal);
-            tokio::spawn(async move { journal.append(Entry::Attempt { spans: vec![Span(at, at)] }).await })
+            tokio::spawn(async move {
+                journal
+                    .append(Entry::Attempt {
+                        spans: vec![Span(at, at)],
+                    })
+                    .await
+            })
         });
         for append in appends.collect::<Vec<_>>() {
             append.await.unwrap().unwrap();

@@ -36,7 +36,11 @@ impl Journal {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(path).map_err(io)?;
-        let mut tail = Tail { file, path: path.to_owned(), durable: 0 };
+        let mut tail = Tail {
+            file,
+            path: path.to_owned(),
+            durable: 0,
+        };
         tail.append(&[serde_json::to_value(header).map_err(|error| io(error.into()))?])?;
         if let Some(folder) = path.parent() {
             File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
@@ -46,7 +50,10 @@ impl Journal {
             .name("journal".into())
             .spawn(move || write(tail, receiver))
             .map_err(io)?;
-        Ok(Self { sender: Some(sender), writer: Some(writer) })
+        Ok(Self {
+            sender: Some(sender),
+            writer: Some(writer),
+        })
     }
 
     /// Returns once the entry is durable.
@@ -114,8 +121,11 @@ impl Tail {
     fn append<T: serde::Serialize>(&mut self, entries: &[T]) -> Result<(), JournalError> {
         let mut bytes = Vec::new();
         for entry in entries {
-            let payload = serde_json::to_vec(&Payload { durable: self.durable, entry })
-                .map_err(|error| io(&self.path, error.into()))?;
+            let payload = serde_json::to_vec(&Payload {
+                durable: self.durable,
+                entry,
+            })
+            .map_err(|error| io(&self.path, error.into()))?;
             frame::write(&payload, &mut bytes);
         }
         let written = self.file.write_all(&bytes).and_then(|()| self.file.sync_data());
@@ -131,5 +141,8 @@ impl Tail {
 }
 
 fn io(path: &Path, source: std::io::Error) -> JournalError {
-    JournalError::Io { path: path.display().to_string(), source }
+    JournalError::Io {
+        path: path.display().to_string(),
+        source,
+    }
 }

@@ -59,11 +59,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the journal is damaged, or what DuckDB says; then the ledger is as before.
-    pub fn fold(
-        &mut self,
-        connection: &mut Connection,
-        journal: Option<Reader>,
-    ) -> Result<Folded, LedgerError> {
+    pub fn fold(&mut self, connection: &mut Connection, journal: Option<Reader>) -> Result<Folded, LedgerError> {
         let nothing = || LedgerError::Damaged("it has no plan to fold".into());
         let mut meta = self.meta().cloned().ok_or_else(nothing)?;
         let plan = meta.plan.take().ok_or_else(nothing)?;
@@ -173,7 +169,7 @@ impl Fold<'_> {
                 Some(State::Unknown { reason }) => message = Some(reason.as_str()),
                 Some(State::NoMatch) => {}
                 None if exception.verdict == Verdict::Unknown => {
-                    message = Some("no answer was recorded")
+                    message = Some("no answer was recorded");
                 }
                 None => {}
             }
@@ -190,27 +186,15 @@ impl Fold<'_> {
 
     fn tally(&self) -> Result<Tally, WarehouseError> {
         let rows = self.connection.query_rows::<_, WarehouseError>(
-            &format!(
-                "SELECT p.change, v.state, count(*) FROM {} GROUP BY ALL",
-                joined()
-            ),
-            |row| {
-                Ok((
-                    row.get::<String>(0)?,
-                    row.get::<Option<String>>(1)?,
-                    row.get::<u64>(2)?,
-                ))
-            },
+            &format!("SELECT p.change, v.state, count(*) FROM {} GROUP BY ALL", joined()),
+            |row| Ok((row.get::<String>(0)?, row.get::<Option<String>>(1)?, row.get::<u64>(2)?)),
         )?;
         let mut tally = Tally::default();
         for (change, state, count) in rows {
             let Some(change) = Change::parse(&change) else {
                 continue;
             };
-            let verdict = state
-                .as_deref()
-                .and_then(Verdict::parse)
-                .unwrap_or(Verdict::Accepted);
+            let verdict = state.as_deref().and_then(Verdict::parse).unwrap_or(Verdict::Accepted);
             tally.add(change, verdict, count);
         }
         Ok(tally)
@@ -358,10 +342,7 @@ fn temporary_earlier() -> String {
 
 /// The plan with what is known beyond "accepted".
 fn joined() -> String {
-    format!(
-        "{PLAN} AS p LEFT JOIN {} AS v ON p.ordinal = v.ordinal",
-        verdicts()
-    )
+    format!("{PLAN} AS p LEFT JOIN {} AS v ON p.ordinal = v.ordinal", verdicts())
 }
 
 /// Operations by change and verdict.
@@ -398,15 +379,11 @@ impl Tally {
 
     /// Rule 20: every one of more than a few is missing.
     const fn all_missing(&self) -> bool {
-        self.missing_removals > MISSING_BELIEVED_MAX
-            && self.missing_removals == self.removals_attempted
+        self.missing_removals > MISSING_BELIEVED_MAX && self.missing_removals == self.removals_attempted
     }
 
     fn counts(&self, planned: Split, all_missing: bool) -> Counts {
-        let mut counts = Counts {
-            planned,
-            ..self.counts
-        };
+        let mut counts = Counts { planned, ..self.counts };
         if all_missing {
             counts.succeeded.removed -= self.missing_removals;
             counts.unmatched.removed += self.missing_removals;
@@ -416,10 +393,7 @@ impl Tally {
 }
 
 /// Reads what is unsettled, in the order of keys.
-pub(super) fn unsettled(
-    connection: &Connection,
-    layout: &Layout,
-) -> Result<Vec<Unsettled>, LedgerError> {
+pub(super) fn unsettled(connection: &Connection, layout: &Layout) -> Result<Vec<Unsettled>, LedgerError> {
     connection.query_rows(
         &format!(
             "SELECT {key}, change, kind, state, code, message, field, times, since, run FROM {UNSETTLED} AS u ORDER BY {order}",

@@ -115,12 +115,7 @@ pub struct Fingerprint {
 
 impl Meta {
     /// The meta of a new ledger.
-    pub(super) fn new(
-        incarnation: String,
-        sync: &str,
-        target: &TargetName,
-        layout: &Layout,
-    ) -> Self {
+    pub(super) fn new(incarnation: String, sync: &str, target: &TargetName, layout: &Layout) -> Self {
         Self {
             format: FORMAT,
             hash_scheme: HASH_SCHEME.to_owned(),
@@ -147,9 +142,8 @@ impl Meta {
 
     /// Reads it; `None` where the file has no tables yet.
     pub(super) fn read(connection: &Connection) -> Result<Option<Self>, LedgerError> {
-        let tables: Option<u64> = connection.scalar(
-            "SELECT count(*) FROM duckdb_tables() WHERE database_name = 'ledger' AND table_name = 'meta'",
-        )?;
+        let tables: Option<u64> = connection
+            .scalar("SELECT count(*) FROM duckdb_tables() WHERE database_name = 'ledger' AND table_name = 'meta'")?;
         if tables.unwrap_or_default() == 0 {
             return Ok(None);
         }
@@ -157,8 +151,7 @@ impl Meta {
             .scalar("SELECT state FROM ledger.main.meta")?
             .ok_or_else(|| LedgerError::Damaged("its table `meta` is empty".into()))?;
         // The version comes first: what a newer one wrote need not be readable.
-        let version: Version =
-            serde_json::from_str(&text).map_err(|error| LedgerError::Damaged(error.to_string()))?;
+        let version: Version = serde_json::from_str(&text).map_err(|error| LedgerError::Damaged(error.to_string()))?;
         if version.format > FORMAT || version.hash_scheme != HASH_SCHEME {
             return Err(LedgerError::Newer {
                 format: version.format,
@@ -174,10 +167,7 @@ impl Meta {
     pub(crate) fn write(&self, connection: &Connection) -> Result<(), WarehouseError> {
         // A struct of texts, numbers, lists and maps with text keys always has a JSON form.
         let text = serde_json::to_string(self).unwrap_or_default();
-        connection.execute(&format!(
-            "UPDATE ledger.main.meta SET state = {}",
-            quote::text(&text)
-        ))?;
+        connection.execute(&format!("UPDATE ledger.main.meta SET state = {}", quote::text(&text)))?;
         Ok(())
     }
 }

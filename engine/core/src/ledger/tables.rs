@@ -41,24 +41,14 @@ fn rows(layout: &Layout) -> String {
 
 /// Makes all tables.
 pub(super) fn create(connection: &Connection, layout: &Layout) -> Result<(), WarehouseError> {
-    connection.execute(
-        "CREATE TABLE ledger.main.meta (state VARCHAR); INSERT INTO ledger.main.meta VALUES (NULL)",
-    )?;
+    connection.execute("CREATE TABLE ledger.main.meta (state VARCHAR); INSERT INTO ledger.main.meta VALUES (NULL)")?;
     create_rows(connection, ENTRIES, layout)?;
     create_small(connection, layout)
 }
 
 /// Makes a table of rows.
-pub(crate) fn create_rows(
-    connection: &Connection,
-    table: &str,
-    layout: &Layout,
-) -> Result<(), WarehouseError> {
-    let temporary = if table.starts_with("temp.") {
-        "TEMP "
-    } else {
-        ""
-    };
+pub(crate) fn create_rows(connection: &Connection, table: &str, layout: &Layout) -> Result<(), WarehouseError> {
+    let temporary = if table.starts_with("temp.") { "TEMP " } else { "" };
     connection.execute(&format!("CREATE {temporary}TABLE {table} {}", rows(layout)))?;
     Ok(())
 }
@@ -74,16 +64,8 @@ pub(super) fn create_small(connection: &Connection, layout: &Layout) -> Result<(
 }
 
 /// Makes a table of unsettled operations.
-pub(crate) fn create_unsettled(
-    connection: &Connection,
-    table: &str,
-    layout: &Layout,
-) -> Result<(), WarehouseError> {
-    let temporary = if table.starts_with("temp.") {
-        "TEMP "
-    } else {
-        ""
-    };
+pub(crate) fn create_unsettled(connection: &Connection, table: &str, layout: &Layout) -> Result<(), WarehouseError> {
+    let temporary = if table.starts_with("temp.") { "TEMP " } else { "" };
     connection.execute(&format!(
         "CREATE {temporary}TABLE {table} ({}, change VARCHAR, kind VARCHAR, op_run UBIGINT, h UHUGEINT, epoch UBIGINT, \
          state VARCHAR, code VARCHAR, message VARCHAR, field VARCHAR, times UBIGINT, since UBIGINT, run UBIGINT)",
@@ -101,12 +83,7 @@ pub(crate) fn count(connection: &Connection, table: &str) -> Result<u64, Warehou
 
 /// Copies `entries` into `into`, a new table of another layout: what both have is kept, the rest is null. Values whose
 /// type changed otherwise than by widening are converted where that is possible, and the row sent again anyway.
-pub(crate) fn reproject(
-    connection: &Connection,
-    from: &Layout,
-    to: &Layout,
-    into: &str,
-) -> Result<(), WarehouseError> {
+pub(crate) fn reproject(connection: &Connection, from: &Layout, to: &Layout, into: &str) -> Result<(), WarehouseError> {
     create_rows(connection, into, to)?;
     let cast = |column: String, data_type: &str| format!("TRY_CAST(e.{column} AS {data_type})");
     let keys = to
@@ -114,19 +91,16 @@ pub(crate) fn reproject(
         .iter()
         .enumerate()
         .map(|(index, column)| cast(format!("k{index}"), &column.data_type));
-    let place = to.place.iter().map(|column| {
-        place_of(from, column).map_or("NULL".into(), |old| cast(old, &column.data_type))
-    });
-    let image = to.image.iter().map(|column| {
-        match from
-            .image
-            .iter()
-            .position(|old| old.source == column.source)
-        {
+    let place = to
+        .place
+        .iter()
+        .map(|column| place_of(from, column).map_or("NULL".into(), |old| cast(old, &column.data_type)));
+    let image = to.image.iter().map(
+        |column| match from.image.iter().position(|old| old.source == column.source) {
             Some(old) => cast(format!("i{old}"), &column.data_type),
             None => "NULL".to_owned(),
-        }
-    });
+        },
+    );
     let identity: Vec<_> = keys.chain(place).collect();
     let image: String = image.map(|value| format!("{value}, ")).collect();
     connection.execute(&format!(
@@ -138,11 +112,7 @@ pub(crate) fn reproject(
 
 /// The column of the old layout that has the values of the new match column.
 fn place_of(from: &Layout, column: &crate::warehouse::Column) -> Option<String> {
-    if from
-        .place
-        .as_ref()
-        .is_some_and(|old| old.name == column.name)
-    {
+    if from.place.as_ref().is_some_and(|old| old.name == column.name) {
         return Some("m".to_owned());
     }
     if let Some(index) = from.key.iter().position(|old| old.name == column.name) {
@@ -157,9 +127,7 @@ fn place_of(from: &Layout, column: &crate::warehouse::Column) -> Option<String> 
 
 /// Replaces the entries by the rows of `table`, in the ledger too, and makes the small tables anew for the layout.
 pub(crate) fn replace_entries(connection: &Connection, table: &str) -> Result<(), WarehouseError> {
-    connection.execute(&format!(
-        "DROP TABLE {ENTRIES}; ALTER TABLE {table} RENAME TO entries"
-    ))?;
+    connection.execute(&format!("DROP TABLE {ENTRIES}; ALTER TABLE {table} RENAME TO entries"))?;
     Ok(())
 }
 
@@ -175,10 +143,7 @@ pub(crate) fn temporary(name: &str) -> String {
 }
 
 /// Drops temporary tables where they are.
-pub(crate) fn drop_temporary(
-    connection: &Connection,
-    names: &[&str],
-) -> Result<(), WarehouseError> {
+pub(crate) fn drop_temporary(connection: &Connection, names: &[&str]) -> Result<(), WarehouseError> {
     for name in names {
         connection.execute(&format!("DROP TABLE IF EXISTS {}", temporary(name)))?;
     }

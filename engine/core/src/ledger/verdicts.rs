@@ -147,20 +147,17 @@ impl Verdicts {
 
     /// The operations that are not simply accepted, and those accepted with an id, by ordinal.
     pub(super) fn exceptions(&self) -> impl Iterator<Item = Exception<'_>> {
-        self.verdicts
-            .iter()
-            .zip(0_u64..)
-            .filter_map(|(verdict, ordinal)| {
-                let state = if self.details.is_empty() {
-                    None
-                } else {
-                    self.details.get(&ordinal)
-                };
-                (*verdict != Verdict::Accepted || state.is_some()).then_some(Exception {
-                    ordinal,
-                    verdict: *verdict,
-                    state,
-                })
+        self.verdicts.iter().zip(0_u64..).filter_map(|(verdict, ordinal)| {
+            let state = if self.details.is_empty() {
+                None
+            } else {
+                self.details.get(&ordinal)
+            };
+            (*verdict != Verdict::Accepted || state.is_some()).then_some(Exception {
+                ordinal,
+                verdict: *verdict,
+                state,
             })
+        })
     }
 }

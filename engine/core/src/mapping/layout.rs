@@ -87,13 +87,7 @@ impl Layout {
     /// Whether the key has the same columns, their types aside.
     #[must_use]
     pub fn same_key_columns(&self, other: &Self) -> bool {
-        let names = |layout: &Self| {
-            layout
-                .key
-                .iter()
-                .map(|column| column.name.clone())
-                .collect::<Vec<_>>()
-        };
+        let names = |layout: &Self| layout.key.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
         names(self) == names(other)
     }
 
@@ -130,13 +124,7 @@ impl Layout {
             .iter()
             .enumerate()
             .map(|(index, column)| format!("k{index} {}", column.data_type));
-        list(
-            keys.chain(
-                self.place
-                    .iter()
-                    .map(|column| format!("m {}", column.data_type)),
-            ),
-        )
+        list(keys.chain(self.place.iter().map(|column| format!("m {}", column.data_type))))
     }
 
     /// The key's columns in a form that groups and compares canonically.
@@ -177,8 +165,7 @@ impl Layout {
     /// Whether a place is nothing but the key, so that places need no care of their own.
     #[must_use]
     pub fn place_is_key(&self) -> bool {
-        self.place.is_none()
-            && !(self.caseless && self.key.iter().any(|column| column.data_type == "VARCHAR"))
+        self.place.is_none() && !(self.caseless && self.key.iter().any(|column| column.data_type == "VARCHAR"))
     }
 
     /// A condition: two rows have the same key.
@@ -212,19 +199,17 @@ impl Layout {
     /// The canonical hash of a row: image, key and match value.
     #[must_use]
     pub fn hash(&self, prefix: &str) -> String {
-        format!(
-            "outflow_hash({}{})",
-            self.images(prefix),
-            self.identity(prefix)
-        )
+        format!("outflow_hash({}{})", self.images(prefix), self.identity(prefix))
     }
 
     /// The key as a JSON object by column.
     #[must_use]
     pub fn key_json(&self, prefix: &str) -> String {
-        let parts = self.key.iter().enumerate().map(|(index, column)| {
-            format!("{} := {prefix}k{index}", quote::identifier(&column.name))
-        });
+        let parts = self
+            .key
+            .iter()
+            .enumerate()
+            .map(|(index, column)| format!("{} := {prefix}k{index}", quote::identifier(&column.name)));
         format!("outflow_json(struct_pack({}))", list(parts))
     }
 
@@ -296,11 +281,7 @@ fn comparable(name: &str, data_type: &str) -> String {
 }
 
 fn equal(a: impl IntoIterator<Item = String>, b: impl IntoIterator<Item = String>) -> String {
-    let pairs: Vec<_> = a
-        .into_iter()
-        .zip(b)
-        .map(|(a, b)| format!("{a} = {b}"))
-        .collect();
+    let pairs: Vec<_> = a.into_iter().zip(b).map(|(a, b)| format!("{a} = {b}")).collect();
     pairs.join(" AND ")
 }
 

@@ -17,12 +17,10 @@ pub(super) fn stored(data_type: &str) -> String {
 /// Why values of that type cannot tell rows or records apart, if so.
 pub(super) fn key_fault(data_type: &str) -> Option<&'static str> {
     match base(data_type) {
-        "FLOAT" | "DOUBLE" => Some(
-            "is a floating-point number, which has no exact equality; cast it to DECIMAL or text",
-        ),
-        "JSON" | "VARIANT" | "GEOMETRY" => {
-            Some("has no equality that a destination shares; cast it to text")
+        "FLOAT" | "DOUBLE" => {
+            Some("is a floating-point number, which has no exact equality; cast it to DECIMAL or text")
         }
+        "JSON" | "VARIANT" | "GEOMETRY" => Some("has no equality that a destination shares; cast it to text"),
         "STRUCT" | "MAP" | "UNION" => Some("is nested; use its parts as columns of their own"),
         _ if data_type.ends_with(']') => Some("is a list; use a scalar column"),
         _ => None,
@@ -122,10 +120,7 @@ fn integer_range(data_type: &str) -> Option<(u32, u32)> {
 
 /// Width and scale of a `DECIMAL(width,scale)`.
 fn decimal(data_type: &str) -> Option<(i32, i32)> {
-    let (width, scale) = data_type
-        .strip_prefix("DECIMAL(")?
-        .strip_suffix(')')?
-        .split_once(',')?;
+    let (width, scale) = data_type.strip_prefix("DECIMAL(")?.strip_suffix(')')?.split_once(',')?;
     Some((width.trim().parse().ok()?, scale.trim().parse().ok()?))
 }
 

@@ -23,10 +23,7 @@ impl Source {
     }
 
     /// Reads the model once and for all.
-    pub fn take_snapshot(
-        connection: &Connection,
-        projection: &Projection,
-    ) -> Result<Self, WarehouseError> {
+    pub fn take_snapshot(connection: &Connection, projection: &Projection) -> Result<Self, WarehouseError> {
         tables::drop_temporary(connection, &["snapshot"])?;
         connection.execute(&format!(
             "CREATE TEMP TABLE {} AS SELECT * FROM {} AS r",
@@ -51,16 +48,22 @@ pub(super) fn apply(
         follow(connection, rules, projection, source)?;
     }
     if tally.of(Action::Give) + tally.of(Action::End) > 0 {
-        connection.execute(&format!("DELETE FROM {ENTRIES} AS e USING {changes} AS c WHERE c.action IN ('give', 'end') AND {same}"))?;
+        connection.execute(&format!(
+            "DELETE FROM {ENTRIES} AS e USING {changes} AS c WHERE c.action IN ('give', 'end') AND {same}"
+        ))?;
     }
     if tally.of(Action::Remember) > 0 {
-        connection.execute(&format!("UPDATE {ENTRIES} AS e SET memory = true FROM {changes} AS c WHERE c.action = 'remember' AND {same}"))?;
+        connection.execute(&format!(
+            "UPDATE {ENTRIES} AS e SET memory = true FROM {changes} AS c WHERE c.action = 'remember' AND {same}"
+        ))?;
     }
     if rules.resync {
         connection.execute(&format!(
             "UPDATE {ENTRIES} SET change = 'changed' WHERE change = 'gone'"
         ))?;
-        connection.execute(&format!("UPDATE {ENTRIES} AS e SET change = 'gone' FROM {changes} AS c WHERE c.action = 'gone' AND {same}"))?;
+        connection.execute(&format!(
+            "UPDATE {ENTRIES} AS e SET change = 'gone' FROM {changes} AS c WHERE c.action = 'gone' AND {same}"
+        ))?;
     }
     prune(connection, rules)
 }
@@ -185,11 +188,9 @@ fn writes(
 
 /// Whether nothing was ever sent and every row of the model is.
 fn is_first(connection: &Connection, rules: &Rules<'_>) -> Result<bool, WarehouseError> {
-    let nothing = tables::count(connection, rules.entries)? == 0
-        && tables::count(connection, rules.unsettled)? == 0;
+    let nothing = tables::count(connection, rules.entries)? == 0 && tables::count(connection, rules.unsettled)? == 0;
     Ok(nothing
-        && tables::count(connection, &temporary("changes"))?
-            == tables::count(connection, &temporary("desired"))?)
+        && tables::count(connection, &temporary("changes"))? == tables::count(connection, &temporary("desired"))?)
 }
 
 /// Operations with an entry's record: removals, and what is written again as it was.

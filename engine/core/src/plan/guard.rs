@@ -48,16 +48,9 @@ pub(super) struct Removals {
 }
 
 impl Removals {
-    pub fn read(
-        connection: &Connection,
-        at: &Place,
-        tally: &Tally,
-    ) -> Result<Self, WarehouseError> {
+    pub fn read(connection: &Connection, at: &Place, tally: &Tally) -> Result<Self, WarehouseError> {
         let entries = connection
-            .scalar(&format!(
-                "SELECT count(*) FROM {} WHERE NOT memory",
-                at.entries
-            ))?
+            .scalar(&format!("SELECT count(*) FROM {} WHERE NOT memory", at.entries))?
             .unwrap_or_default();
         if entries == 0 || (tally.withheld().removed == 0 && tally.planned().removed == 0) {
             return Ok(Self {
@@ -185,11 +178,7 @@ pub(super) fn propose(
 pub(super) fn types(old: &Layout, request: &Request<'_>) -> Result<(), PlanError> {
     let new = &request.projection.layout;
     for column in &new.image {
-        let Some(before) = old
-            .image
-            .iter()
-            .find(|before| before.source == column.source)
-        else {
+        let Some(before) = old.image.iter().find(|before| before.source == column.source) else {
             continue;
         };
         if is_widening(&before.data_type, &column.data_type) {
@@ -204,10 +193,7 @@ pub(super) fn types(old: &Layout, request: &Request<'_>) -> Result<(), PlanError
             crc32fast::hash(format!("{name} {} {}", before.data_type, column.data_type).as_bytes())
         );
         if !request.allow.contains(&token) {
-            let reason = format!(
-                "{name} was {} and is {} now",
-                before.data_type, column.data_type
-            );
+            let reason = format!("{name} was {} and is {} now", before.data_type, column.data_type);
             return Err(PlanError::Stopped(Box::new(Stop {
                 reason,
                 token,
@@ -225,15 +211,12 @@ pub(super) fn nulled(
     request: &Request<'_>,
     unchanged: u64,
 ) -> Result<(), PlanError> {
-    let entries: Option<bool> = connection.scalar(&format!(
-        "SELECT EXISTS (FROM {} WHERE h IS NOT NULL)",
-        at.entries
-    ))?;
+    let entries: Option<bool> =
+        connection.scalar(&format!("SELECT EXISTS (FROM {} WHERE h IS NOT NULL)", at.entries))?;
     if entries != Some(true) || at.layout.image.is_empty() {
         return Ok(());
     }
-    let count =
-        |index| format!("count(*) FILTER (WHERE p.i{index} IS NULL AND e.i{index} IS NOT NULL)");
+    let count = |index| format!("count(*) FILTER (WHERE p.i{index} IS NULL AND e.i{index} IS NOT NULL)");
     let counts: Vec<_> = (0..at.layout.image.len()).map(count).collect();
     let sql = format!(
         "SELECT count(*), {} FROM {} AS p JOIN {} AS e ON {} WHERE p.change <> 'removed' AND e.h IS NOT NULL",
@@ -258,10 +241,7 @@ pub(super) fn nulled(
     };
     for (index, nulled) in nulled.into_iter().enumerate() {
         let name = at.layout.image_name(index);
-        let token = format!(
-            "nulls-{:08x}",
-            crc32fast::hash(format!("{name} {nulled}").as_bytes())
-        );
+        let token = format!("nulls-{:08x}", crc32fast::hash(format!("{name} {nulled}").as_bytes()));
         if limit.is_passed(nulled, compared) && !request.allow.contains(&token) {
             let reason = format!(
                 "the field `{name}` turns null in {nulled} of {compared} records, more than {} % (guards.max_nulled)",

@@ -41,10 +41,7 @@ impl Operations {
     pub fn next(&mut self, at_most: usize) -> Result<Vec<delivery::Planned>, WarehouseError> {
         while self.waiting.is_empty() && self.next < self.end {
             let end = self.next + WINDOW_ROWS;
-            let window = format!(
-                "{} WHERE p.ordinal >= {} AND p.ordinal < {end}",
-                self.query, self.next
-            );
+            let window = format!("{} WHERE p.ordinal >= {} AND p.ordinal < {end}", self.query, self.next);
             self.next = end;
             let mut operations = self.connection.query_rows(&window, operation)?;
             // Nearly always in order already, and cheaper to see here than to promise in SQL.
@@ -57,10 +54,7 @@ impl Operations {
 }
 
 impl OperationSource for Operations {
-    fn read(
-        &mut self,
-        at_most: usize,
-    ) -> Result<Vec<delivery::Planned>, Box<dyn Error + Send + Sync>> {
+    fn read(&mut self, at_most: usize) -> Result<Vec<delivery::Planned>, Box<dyn Error + Send + Sync>> {
         Ok(self.next(at_most)?)
     }
 }
@@ -72,17 +66,10 @@ fn query(at: &Place) -> String {
     // Where nothing can be cleared, the kind is refused before.
     let cleared = quote::text(&layout.cleared_json().unwrap_or_else(|| "{}".to_owned()));
     let (previous, join) = if at.previous {
-        let render = format!(
-            "CASE WHEN e.h IS NOT NULL THEN {} END",
-            layout.record_json("e.")
-        );
+        let render = format!("CASE WHEN e.h IS NOT NULL THEN {} END", layout.record_json("e."));
         (
             render,
-            format!(
-                " LEFT JOIN {} AS e ON {}",
-                at.entries,
-                layout.same_entry("e", "p")
-            ),
+            format!(" LEFT JOIN {} AS e ON {}", at.entries, layout.same_entry("e", "p")),
         )
     } else {
         ("NULL::VARCHAR".to_owned(), String::new())

@@ -71,14 +71,11 @@ pub(super) fn decide(meta: &Meta, request: &Request<'_>) -> Result<Resync, PlanE
 
 /// Why repeating every row would do harm.
 fn harm(request: &Request<'_>) -> Option<String> {
-    if rules_of(&request.projection.layout, request.sync, request.target).write_kind()
-        == Kind::Insert
-    {
+    if rules_of(&request.projection.layout, request.sync, request.target).write_kind() == Kind::Insert {
         return Some("mode `insert` would create every record a second time".into());
     }
-    let deletes = request.sync.on_removed != OnRemoved::Nothing
-        && request.sync.mode != Mode::All
-        && !request.target.whole;
+    let deletes =
+        request.sync.on_removed != OnRemoved::Nothing && request.sync.mode != Mode::All && !request.target.whole;
     deletes.then(|| {
         format!(
             "rows that left the model since the last run would never be removed at the destination, although the sync says `on_removed: {}`",
@@ -89,18 +86,8 @@ fn harm(request: &Request<'_>) -> Option<String> {
 
 /// Says that the mappings were edited, and what to do.
 fn edited(meta: &Meta, request: &Request<'_>) -> String {
-    let force = if harm(request).is_some() {
-        " --force"
-    } else {
-        ""
-    };
-    let names = |layout: &Layout| {
-        layout
-            .fields
-            .iter()
-            .map(|field| field.to.clone())
-            .collect::<Vec<_>>()
-    };
+    let force = if harm(request).is_some() { " --force" } else { "" };
+    let names = |layout: &Layout| layout.fields.iter().map(|field| field.to.clone()).collect::<Vec<_>>();
     let (old, new) = (names(&meta.layout), names(&request.projection.layout));
     let added: Vec<_> = new
         .iter()
@@ -152,12 +139,7 @@ pub(super) fn take_over_layout(
 }
 
 /// Brings entries and unsettled operations into another layout, within a transaction.
-pub(super) fn adopt(
-    connection: &Connection,
-    old: &Layout,
-    new: &Layout,
-    edited: bool,
-) -> Result<(), PlanError> {
+pub(super) fn adopt(connection: &Connection, old: &Layout, new: &Layout, edited: bool) -> Result<(), PlanError> {
     const INTO: &str = "ledger.main.reprojected";
     tables::reproject(connection, old, new, INTO)?;
     tables::replace_entries(connection, INTO)?;
@@ -170,14 +152,8 @@ pub(super) fn adopt(
         .iter()
         .enumerate()
         .map(|(index, column)| (format!("k{index}"), &column.data_type));
-    for (name, data_type) in columns.chain(
-        new.place
-            .iter()
-            .map(|column| ("m".to_owned(), &column.data_type)),
-    ) {
-        connection.execute(&format!(
-            "ALTER TABLE {UNSETTLED} ALTER {name} TYPE {data_type}"
-        ))?;
+    for (name, data_type) in columns.chain(new.place.iter().map(|column| ("m".to_owned(), &column.data_type))) {
+        connection.execute(&format!("ALTER TABLE {UNSETTLED} ALTER {name} TYPE {data_type}"))?;
         connection.execute(&format!(
             "ALTER TABLE {} ALTER {name} TYPE {data_type}",
             tables::PROPOSED

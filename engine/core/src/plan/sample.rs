@@ -34,11 +34,7 @@ impl Planned {
     ///
     /// # Errors
     /// What DuckDB says.
-    pub fn sample(
-        &self,
-        connection: &Connection,
-        at_most: usize,
-    ) -> Result<Vec<Sample>, WarehouseError> {
+    pub fn sample(&self, connection: &Connection, at_most: usize) -> Result<Vec<Sample>, WarehouseError> {
         let layout = &self.at.layout;
         let mut samples = Vec::new();
         if self.shortcut {
@@ -75,11 +71,7 @@ impl Planned {
     ///
     /// # Errors
     /// What DuckDB says.
-    pub fn invalid(
-        &self,
-        connection: &Connection,
-        at_most: usize,
-    ) -> Result<Vec<Invalid>, WarehouseError> {
+    pub fn invalid(&self, connection: &Connection, at_most: usize) -> Result<Vec<Invalid>, WarehouseError> {
         if self.counts.invalid == 0 {
             return Ok(Vec::new());
         }

@@ -114,10 +114,7 @@ impl World {
                 on_removed: OnRemoved::Delete,
                 returning: Returning::Remember,
                 guards: Guards {
-                    max_removed: Threshold {
-                        share: 1.0,
-                        rows: 1000,
-                    },
+                    max_removed: Threshold { share: 1.0, rows: 1000 },
                     max_nulled: 1.0,
                     max_rejected: None,
                 },
@@ -273,11 +270,7 @@ impl World {
     }
 
     /// As `run_with`; without `fold` the journal is left as a crash would leave it.
-    fn run_until(
-        &self,
-        answer: impl Fn(&Operation) -> Answer,
-        fold: bool,
-    ) -> Result<Done, PlanError> {
+    fn run_until(&self, answer: impl Fn(&Operation) -> Answer, fold: bool) -> Result<Done, PlanError> {
         let warehouse = self.warehouse();
         let mut connection = warehouse.connect().unwrap();
         let mut ledger = self.open(&warehouse, None)?;
@@ -314,12 +307,7 @@ impl World {
         })
     }
 
-    fn journal(
-        &self,
-        planned: &Planned,
-        operations: &[Operation],
-        answer: &impl Fn(&Operation) -> Answer,
-    ) {
+    fn journal(&self, planned: &Planned, operations: &[Operation], answer: &impl Fn(&Operation) -> Answer) {
         let header = Header {
             format: crate::journal::FORMAT,
             incarnation: planned.incarnation().to_owned(),
@@ -328,9 +316,7 @@ impl World {
             operations: operations.len() as u64,
             counting: self.target.counting,
         };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let journal = Journal::create(&self.journal_path(), &header).unwrap();
             for operation in operations {
@@ -339,10 +325,7 @@ impl World {
                 if answer == Answer::NotSent {
                     continue;
                 }
-                journal
-                    .append(Entry::Attempt { spans: vec![span] })
-                    .await
-                    .unwrap();
+                journal.append(Entry::Attempt { spans: vec![span] }).await.unwrap();
                 let state = match answer {
                     Answer::Accept | Answer::NotSent | Answer::Silence => None,
                     Answer::Id(id) => Some(State::Accepted { id: id.into() }),
@@ -352,22 +335,13 @@ impl World {
                         field: None,
                     })),
                     Answer::NoMatch => Some(State::NoMatch),
-                    Answer::Unknown => Some(State::Unknown {
-                        reason: "cut".into(),
-                    }),
+                    Answer::Unknown => Some(State::Unknown { reason: "cut".into() }),
                 };
                 if answer == Answer::Silence {
                     continue;
                 }
-                let accepted = if state.is_none() {
-                    vec![span]
-                } else {
-                    Vec::new()
-                };
-                let others = state
-                    .map(|state| (operation.ordinal, state))
-                    .into_iter()
-                    .collect();
+                let accepted = if state.is_none() { vec![span] } else { Vec::new() };
+                let others = state.map(|state| (operation.ordinal, state)).into_iter().collect();
                 journal
                     .append(Entry::Outcomes {
                         accepted,

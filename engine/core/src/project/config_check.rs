@@ -17,19 +17,14 @@ pub fn check(destination: &DestinationFile, plugin: &Description) -> Result<(), 
     found.extend(secrets(destination, plugin));
     let mut found = Diagnostics(found);
     found.sort();
-    if found.0.is_empty() {
-        Ok(())
-    } else {
-        Err(found)
-    }
+    if found.0.is_empty() { Ok(()) } else { Err(found) }
 }
 
 /// The problems that a plugin itself has with its configuration, with their places in the destination's file.
 #[must_use]
 pub fn problems(destination: &DestinationFile, problems: &[Problem]) -> Vec<Diagnostic> {
-    let place = |problem: &Problem| {
-        destination.diagnostic(&field(&destination.config, &problem.path), &problem.message)
-    };
+    let place =
+        |problem: &Problem| destination.diagnostic(&field(&destination.config, &problem.path), &problem.message);
     problems.iter().map(place).collect()
 }
 
@@ -94,10 +89,7 @@ fn secrets(destination: &DestinationFile, plugin: &Description) -> Vec<Diagnosti
             "the plugin `{}` needs this secret: {}",
             destination.plugin, need.description
         );
-        let help = format!(
-            "give it as `{}: {{env: NAME}}`, or by `file` or `command`",
-            need.name
-        );
+        let help = format!("give it as `{}: {{env: NAME}}`, or by `file` or `command`", need.name);
         found.push(
             destination
                 .diagnostic(&join_name("secrets", &need.name), message)

@@ -28,12 +28,7 @@ pub(crate) struct Finding {
 }
 
 /// Checks a value. Values below the pointers in `hidden` may be secrets, so no message shows them.
-pub(crate) fn conform(
-    validator: &Validator,
-    schema: &Value,
-    value: &Value,
-    hidden: &[&str],
-) -> Vec<Finding> {
+pub(crate) fn conform(validator: &Validator, schema: &Value, value: &Value, hidden: &[&str]) -> Vec<Finding> {
     let mut check = Check {
         schema,
         hidden,
@@ -58,8 +53,7 @@ impl Check<'_> {
         let pointer = error.instance_path().as_str();
         let found = self.found(pointer, error.instance());
         match error.kind() {
-            Kind::AdditionalProperties { unexpected }
-            | Kind::UnevaluatedProperties { unexpected } => {
+            Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
                 for name in unexpected {
                     self.unknown_field(error, name);
                 }
@@ -71,8 +65,7 @@ impl Check<'_> {
                 let wanted = match kind {
                     TypeKind::Single(one) => type_word(one.as_str()).to_owned(),
                     TypeKind::Multiple(several) => {
-                        let words: Vec<&str> =
-                            several.iter().map(|one| type_word(one.as_str())).collect();
+                        let words: Vec<&str> = several.iter().map(|one| type_word(one.as_str())).collect();
                         words.join(" or ")
                     }
                 };
@@ -204,9 +197,7 @@ impl Check<'_> {
     fn no_choice(&mut self, pointer: &str, value: &Value, options: &[String]) {
         let names = options.iter().map(String::as_str);
         let choices = suggest::choices(names.clone(), "or").unwrap_or_default();
-        let near = value
-            .as_str()
-            .and_then(|text| suggest::nearest(text, names));
+        let near = value.as_str().and_then(|text| suggest::nearest(text, names));
         let found = self.found(pointer, value);
         let must = if options.len() == 1 {
             "must be"
@@ -236,9 +227,8 @@ impl Check<'_> {
                 Some(child(parent, name))
             })
             .collect();
-        self.findings.retain(|finding| {
-            finding.message != "the field is missing" || !meant.contains(&finding.pointer)
-        });
+        self.findings
+            .retain(|finding| finding.message != "the field is missing" || !meant.contains(&finding.pointer));
     }
 
     /// The schema that has the keyword which a value breaks.
@@ -268,8 +258,7 @@ impl Check<'_> {
     fn examples(&self, error: &ValidationError<'_>) -> Option<String> {
         let examples = self.around(error)?.get("examples")?.as_array()?;
         let words: Vec<String> = examples.iter().map(shown).collect();
-        suggest::choices(words.iter().map(String::as_str), "or")
-            .map(|examples| format!("for example {examples}"))
+        suggest::choices(words.iter().map(String::as_str), "or").map(|examples| format!("for example {examples}"))
     }
 
     fn is_hidden(&self, pointer: &str) -> bool {
@@ -336,11 +325,7 @@ fn options_of(options: &Value) -> Vec<String> {
 fn first_sentence(schema: &Value) -> Option<String> {
     let text = schema.get("description")?.as_str()?;
     let paragraph = text.split("\n\n").next().unwrap_or(text).replace('\n', " ");
-    let sentence = paragraph
-        .split(". ")
-        .next()
-        .unwrap_or(&paragraph)
-        .trim_end_matches('.');
+    let sentence = paragraph.split(". ").next().unwrap_or(&paragraph).trim_end_matches('.');
     (!sentence.is_empty()).then(|| lower_first(sentence))
 }
 

@@ -59,12 +59,7 @@ pub(super) struct DestinationContent {
 }
 
 impl DestinationContent {
-    pub(super) fn check(
-        self,
-        name: &str,
-        root: &Path,
-        review: &mut Review<'_>,
-    ) -> Option<DestinationFile> {
+    pub(super) fn check(self, name: &str, root: &Path, review: &mut Review<'_>) -> Option<DestinationFile> {
         let mut allow = Vec::new();
         for (index, written) in self.allow.iter().enumerate() {
             match origin(written) {
@@ -82,24 +77,14 @@ impl DestinationContent {
             let (field, empty) = match source {
                 SecretSource::Env(variable) => ("env", variable.is_empty()),
                 SecretSource::File(path) => ("file", path.as_os_str().is_empty()),
-                SecretSource::Command(words) => {
-                    ("command", words.first().is_none_or(String::is_empty))
-                }
+                SecretSource::Command(words) => ("command", words.first().is_none_or(String::is_empty)),
             };
             if empty {
                 review.note(&format!("secrets.{secret}.{field}"), "is empty");
             }
         }
-        if self
-            .folder
-            .as_ref()
-            .is_some_and(|folder| folder.as_os_str().is_empty())
-        {
-            review.note_with_help(
-                "folder",
-                "is empty",
-                "name a folder, as `out`, or leave the field out",
-            );
+        if self.folder.as_ref().is_some_and(|folder| folder.as_os_str().is_empty()) {
+            review.note_with_help("folder", "is empty", "name a folder, as `out`, or leave the field out");
         }
         review.found.is_empty().then(|| DestinationFile {
             name: name.to_owned(),
@@ -116,8 +101,7 @@ impl DestinationContent {
 
 /// The origin that is written, in its one spelling; else what would be right.
 fn origin(written: &str) -> Result<String, String> {
-    let example =
-        "an origin is written as `https://crm.example.com` or `https://crm.example.com:8443`";
+    let example = "an origin is written as `https://crm.example.com` or `https://crm.example.com:8443`";
     if written.contains('*') {
         return Err(format!("name each host: there are no wildcards; {example}"));
     }
@@ -126,10 +110,8 @@ fn origin(written: &str) -> Result<String, String> {
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
         return Err(format!("the scheme must be `https` or `http`; {example}"));
     }
-    let bare = !url.username().is_empty()
-        || url.password().is_some()
-        || url.query().is_some()
-        || url.fragment().is_some();
+    let bare =
+        !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some();
     if bare || written.ends_with('/') || url.path() != "/" {
         return Err(format!("write only the origin: `{plain}`"));
     }
@@ -186,10 +168,7 @@ mod tests {
         for (written, part) in [
             ("crm.example.com", "an origin is written as"),
             ("https://*.example.com", "no wildcards"),
-            (
-                "https://crm.example.com/",
-                "only the origin: `https://crm.example.com`",
-            ),
+            ("https://crm.example.com/", "only the origin: `https://crm.example.com`"),
             ("https://crm.example.com/v3", "only the origin"),
             (
                 "https://me:word@crm.example.com",

@@ -10,21 +10,13 @@ use super::diagnostic::Diagnostic;
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// The files of one ending in one folder of the project, by slug; each path is relative to the project.
-pub(super) fn list(
-    root: &Path,
-    folder: &str,
-    ending: &str,
-    found: &mut Vec<Diagnostic>,
-) -> BTreeMap<String, PathBuf> {
+pub(super) fn list(root: &Path, folder: &str, ending: &str, found: &mut Vec<Diagnostic>) -> BTreeMap<String, PathBuf> {
     let mut files = BTreeMap::new();
     let names = match names_in(&root.join(folder)) {
         Ok(names) => names,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return files,
         Err(error) => {
-            found.push(Diagnostic::new(
-                folder,
-                format!("the folder cannot be read: {error}"),
-            ));
+            found.push(Diagnostic::new(folder, format!("the folder cannot be read: {error}")));
             return files;
         }
     };
@@ -48,10 +40,7 @@ pub(super) fn list(
             found.push(Diagnostic::new(file, "files of a project end in `.yml`").with_help(help));
             continue;
         }
-        let Some(stem) = name
-            .strip_suffix(ending)
-            .and_then(|stem| stem.strip_suffix('.'))
-        else {
+        let Some(stem) = name.strip_suffix(ending).and_then(|stem| stem.strip_suffix('.')) else {
             continue;
         };
         if is_slug(stem) {
@@ -67,16 +56,13 @@ pub(super) fn list(
 /// Whether a text may name something in a project.
 pub(super) fn is_slug(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    text.starts_with(plain)
-        && text.len() <= 100
-        && text.chars().all(|c| plain(c) || c == '_' || c == '-')
+    text.starts_with(plain) && text.len() <= 100 && text.chars().all(|c| plain(c) || c == '_' || c == '-')
 }
 
 /// The text of a file.
 pub(super) fn text(root: &Path, file: &Path) -> Result<String, Diagnostic> {
     let path = root.join(file);
-    let unreadable =
-        |error: io::Error| Diagnostic::new(file, format!("the file cannot be read: {error}"));
+    let unreadable = |error: io::Error| Diagnostic::new(file, format!("the file cannot be read: {error}"));
     let bytes = fs::metadata(&path).map_err(unreadable)?.len();
     if bytes > FILE_BYTES_MAX {
         return Err(Diagnostic::new(
@@ -85,12 +71,8 @@ pub(super) fn text(root: &Path, file: &Path) -> Result<String, Diagnostic> {
         ));
     }
     let bytes = fs::read(&path).map_err(unreadable)?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Diagnostic::new(file, "the file is not UTF-8 text"))?;
-    Ok(text
-        .strip_prefix('\u{feff}')
-        .map(str::to_owned)
-        .unwrap_or(text))
+    let text = String::from_utf8(bytes).map_err(|_| Diagnostic::new(file, "the file is not UTF-8 text"))?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 /// The entries of a folder, sorted, and which of them are folders themselves.

@@ -60,10 +60,7 @@ impl Marks {
 /// The path of the field `name` in the fields at `parent`.
 #[must_use]
 pub fn join_name(parent: &str, name: &str) -> String {
-    let plain = !name.is_empty()
-        && name
-            .chars()
-            .all(|c| c.is_alphanumeric() || "_-$@/".contains(c));
+    let plain = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "_-$@/".contains(c));
     match (plain, parent.is_empty()) {
         (true, true) => name.to_owned(),
         (true, false) => format!("{parent}.{name}"),
@@ -109,10 +106,7 @@ mod tests {
         let root = json!({"mappings": [{"to": "a"}, {"to": "b"}], "0": {"a.b": 1}});
         assert_eq!(field_of_pointer(&root, "/mappings/1/to"), "mappings[1].to");
         assert_eq!(field_of_pointer(&root, "/0/a.b"), "0[\"a.b\"]");
-        assert_eq!(
-            field_of_pointer(&root, "/mappings/0/from~1x"),
-            "mappings[0].from/x"
-        );
+        assert_eq!(field_of_pointer(&root, "/mappings/0/from~1x"), "mappings[0].from/x");
         assert_eq!(field_of_pointer(&root, ""), "");
     }
 

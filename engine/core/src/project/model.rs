@@ -44,12 +44,7 @@ pub(super) struct ModelContent {
 
 impl ModelContent {
     /// Checks the content. `query` is the query with its file, where there is one.
-    pub(super) fn check(
-        self,
-        name: &str,
-        query: Option<(String, PathBuf)>,
-        review: &mut Review<'_>,
-    ) -> Option<Model> {
+    pub(super) fn check(self, name: &str, query: Option<(String, PathBuf)>, review: &mut Review<'_>) -> Option<Model> {
         if let Some((_, file)) = query.as_ref().filter(|(sql, _)| sql.trim().is_empty()) {
             review
                 .found
@@ -88,12 +83,7 @@ impl Model {
 
     /// A diagnostic about the query, at a line and a column from 1 where they are known.
     #[must_use]
-    pub fn sql_diagnostic(
-        &self,
-        line: Option<u32>,
-        column: Option<u32>,
-        message: impl Into<String>,
-    ) -> Diagnostic {
+    pub fn sql_diagnostic(&self, line: Option<u32>, column: Option<u32>, message: impl Into<String>) -> Diagnostic {
         let position = line.map(|line| Position {
             line,
             column: column.unwrap_or(1),

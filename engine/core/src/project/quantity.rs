@@ -29,15 +29,15 @@ impl FromStr for ByteSize {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let unit = BYTE_UNITS
-            .iter()
-            .find(|(unit, _)| *unit == &text[digits.len()..]);
+        let unit = BYTE_UNITS.iter().find(|(unit, _)| *unit == &text[digits.len()..]);
         let size = digits
             .parse::<u64>()
             .ok()
             .zip(unit)
             .and_then(|(count, (_, unit))| count.checked_mul(*unit));
-        size.map(Self).ok_or_else(|| format!("`{text}` is no size; a size is a number with B, kB, MB, GB, KiB, MiB or GiB, as `256MB`"))
+        size.map(Self).ok_or_else(|| {
+            format!("`{text}` is no size; a size is a number with B, kB, MB, GB, KiB, MiB or GiB, as `256MB`")
+        })
     }
 }
 
@@ -93,11 +93,7 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let fault = || {
-            format!(
-                "`{text}` is no length of time; write days, hours, minutes and seconds, as `1h30m`"
-            )
-        };
+        let fault = || format!("`{text}` is no length of time; write days, hours, minutes and seconds, as `1h30m`");
         let mut seconds = 0;
         let mut units = SPAN_UNITS.iter();
         let mut rest = text;
@@ -162,45 +158,17 @@ mod tests {
         assert_eq!(ByteSize(256_000_000).to_string(), "256MB");
         assert_eq!(ByteSize(2 << 30).to_string(), "2GiB");
         assert_eq!(ByteSize(0).to_string(), "0B");
-        for text in [
-            "",
-            "256",
-            "MB",
-            "1.5GB",
-            "256 MB",
-            "-1MB",
-            "99999999999999GB",
-            "1TB",
-        ] {
+        for text in ["", "256", "MB", "1.5GB", "256 MB", "-1MB", "99999999999999GB", "1TB"] {
             assert!(text.parse::<ByteSize>().is_err(), "{text}");
         }
     }
 
     #[test]
     fn lengths_of_time_are_read() {
-        for (text, seconds) in [
-            ("15m", 900),
-            ("1h30m", 5400),
-            ("1d", 86_400),
-            ("90s", 90),
-            ("0s", 0),
-        ] {
-            assert_eq!(
-                text.parse(),
-                Ok(Span(Duration::from_secs(seconds))),
-                "{text}"
-            );
+        for (text, seconds) in [("15m", 900), ("1h30m", 5400), ("1d", 86_400), ("90s", 90), ("0s", 0)] {
+            assert_eq!(text.parse(), Ok(Span(Duration::from_secs(seconds))), "{text}");
         }
-        for text in [
-            "",
-            "15",
-            "m",
-            "30m1h",
-            "1m1m",
-            "15 m",
-            "1w",
-            "99999999999999999d",
-        ] {
+        for text in ["", "15", "m", "30m1h", "1m1m", "15 m", "1w", "99999999999999999d"] {
             assert!(text.parse::<Span>().is_err(), "{text}");
         }
     }

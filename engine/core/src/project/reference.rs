@@ -31,8 +31,7 @@ pub(super) fn check(
                 // The mark of `source` itself is the nearest one where it is no list.
                 let field = format!("source[{index}]");
                 let diagnostic = model.diagnostic(&field, format!("there is no source `{source}`"));
-                let help =
-                    suggest::instead(source, "the project has", names.sources.iter().copied());
+                let help = suggest::instead(source, "the project has", names.sources.iter().copied());
                 found.push(
                     Diagnostic {
                         field: Some("source".to_owned()),
@@ -55,12 +54,7 @@ pub(super) fn check(
             }
         };
         refer("model", "model", &sync.model, &names.models);
-        refer(
-            "destination",
-            "destination",
-            &sync.destination,
-            &names.destinations,
-        );
+        refer("destination", "destination", &sync.destination, &names.destinations);
         let Some(old) = &sync.renamed_from else {
             continue;
         };

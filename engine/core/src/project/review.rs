@@ -30,32 +30,19 @@ impl<'a> Review<'a> {
 
     /// Notes what is wrong with a field's value.
     pub(super) fn note(&mut self, field: &str, message: impl Into<String>) {
-        self.found
-            .push(value_at_fault(self.file, self.marks, field, message));
+        self.found.push(value_at_fault(self.file, self.marks, field, message));
     }
 
     /// The same, with what would be right.
-    pub(super) fn note_with_help(
-        &mut self,
-        field: &str,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) {
+    pub(super) fn note_with_help(&mut self, field: &str, message: impl Into<String>, help: impl Into<String>) {
         self.found
             .push(value_at_fault(self.file, self.marks, field, message).with_help(help));
     }
 }
 
 /// A diagnostic about the value of a field.
-pub(super) fn value_at_fault(
-    file: &Path,
-    marks: &Marks,
-    field: &str,
-    message: impl Into<String>,
-) -> Diagnostic {
-    Diagnostic::new(file, message)
-        .at(marks.value(field))
-        .in_field(field)
+pub(super) fn value_at_fault(file: &Path, marks: &Marks, field: &str, message: impl Into<String>) -> Diagnostic {
+    Diagnostic::new(file, message).at(marks.value(field)).in_field(field)
 }
 
 /// Reads a file's text as the content of its kind.
@@ -64,9 +51,8 @@ pub(super) fn read<T: DeserializeOwned>(
     file: &Path,
     text: &str,
 ) -> Result<(T, Marks), Vec<Diagnostic>> {
-    let document = yaml::read(text).map_err(|error| {
-        vec![Diagnostic::new(file, format!("is no YAML: {}", error.message)).at(error.position)]
-    })?;
+    let document = yaml::read(text)
+        .map_err(|error| vec![Diagnostic::new(file, format!("is no YAML: {}", error.message)).at(error.position)])?;
     if document.value.is_null() {
         return Err(vec![Diagnostic::new(file, "the file is empty")]);
     }
@@ -88,9 +74,7 @@ pub(super) fn read<T: DeserializeOwned>(
                 } else {
                     marks.value(&field)
                 };
-                let diagnostic = Diagnostic::new(file, finding.message)
-                    .at(position)
-                    .in_field(field);
+                let diagnostic = Diagnostic::new(file, finding.message).at(position).in_field(field);
                 Diagnostic {
                     help: finding.help,
                     ..diagnostic
@@ -101,9 +85,6 @@ pub(super) fn read<T: DeserializeOwned>(
     match serde_json::from_value(document.value) {
         Ok(content) => Ok((content, document.marks)),
         // The schema is meant to say all that the type says; where it does not, the type's message has no place.
-        Err(error) => Err(vec![Diagnostic::new(
-            PathBuf::from(file),
-            error.to_string(),
-        )]),
+        Err(error) => Err(vec![Diagnostic::new(PathBuf::from(file), error.to_string())]),
     }
 }

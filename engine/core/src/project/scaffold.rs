@@ -7,14 +7,8 @@ use std::path::{Path, PathBuf};
 /// The files by their paths in the project.
 const FILES: [(&str, &str); 7] = [
     ("outflow.yml", include_str!("scaffold/outflow.yml")),
-    (
-        "data/customers.csv",
-        include_str!("scaffold/data/customers.csv"),
-    ),
-    (
-        "sources/customers.yml",
-        include_str!("scaffold/sources/customers.yml"),
-    ),
+    ("data/customers.csv", include_str!("scaffold/data/customers.csv")),
+    ("sources/customers.yml", include_str!("scaffold/sources/customers.yml")),
     (
         "models/active_customers.sql",
         include_str!("scaffold/models/active_customers.sql"),
@@ -106,10 +100,7 @@ mod tests {
         let written = write(&root).unwrap();
         assert_eq!(written.len(), 8);
         let project = Project::load(&root).unwrap_or_else(|wrong| panic!("{wrong}"));
-        assert_eq!(
-            project.syncs.keys().collect::<Vec<_>>(),
-            ["customers-to-file"]
-        );
+        assert_eq!(project.syncs.keys().collect::<Vec<_>>(), ["customers-to-file"]);
         assert_eq!(project.settings.name, "first-steps");
     }
 
@@ -130,9 +121,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(".gitignore"), "mine").unwrap();
         assert_eq!(write(folder.path()).unwrap().len(), 7);
-        assert_eq!(
-            fs::read_to_string(folder.path().join(".gitignore")).unwrap(),
-            "mine"
-        );
+        assert_eq!(fs::read_to_string(folder.path().join(".gitignore")).unwrap(), "mine");
     }
 }

@@ -31,13 +31,7 @@ pub enum FileKind {
 
 impl FileKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [
-        Self::Outflow,
-        Self::Source,
-        Self::Model,
-        Self::Destination,
-        Self::Sync,
-    ];
+    pub const ALL: [Self; 5] = [Self::Outflow, Self::Source, Self::Model, Self::Destination, Self::Sync];
 
     /// The word for it.
     #[must_use]
@@ -66,8 +60,7 @@ pub fn schema(kind: FileKind) -> Value {
 
 /// The schema and its validator, built once per process.
 pub(super) fn compiled(kind: FileKind) -> &'static (Validator, Value) {
-    static COMPILED: LazyLock<[(Validator, Value); 5]> =
-        LazyLock::new(|| FileKind::ALL.map(compile));
+    static COMPILED: LazyLock<[(Validator, Value); 5]> = LazyLock::new(|| FileKind::ALL.map(compile));
     &COMPILED[kind as usize]
 }
 
@@ -79,15 +72,12 @@ fn compile(kind: FileKind) -> (Validator, Value) {
         FileKind::Destination => derive::<DestinationContent>(),
         FileKind::Sync => derive::<SyncContent>(),
     };
-    let validator =
-        jsonschema::validator_for(&schema).expect("a derived schema is valid, whatever the input");
+    let validator = jsonschema::validator_for(&schema).expect("a derived schema is valid, whatever the input");
     (validator, schema)
 }
 
 fn derive<T: JsonSchema>() -> Value {
-    let generator = SchemaSettings::draft2020_12()
-        .for_deserialize()
-        .into_generator();
+    let generator = SchemaSettings::draft2020_12().for_deserialize().into_generator();
     let mut schema = generator.into_root_schema_for::<T>();
     RecursiveTransform(refuse_blank).transform(&mut schema);
     schema.to_value()

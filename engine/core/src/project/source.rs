@@ -27,10 +27,7 @@ pub struct Source {
 /// What a source is. Paths are absolute once a project is loaded; those of csv, parquet and json may be globs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
-#[schemars(
-    title = "source",
-    description = "A source of models: files or a database."
-)]
+#[schemars(title = "source", description = "A source of models: files or a database.")]
 pub enum SourceKind {
     /// Files of comma-separated values.
     Csv {
@@ -124,12 +121,7 @@ const RESERVED: [&str; 8] = [
 ];
 
 /// Checks a source's content and makes its path absolute.
-pub(super) fn check(
-    mut kind: SourceKind,
-    name: &str,
-    root: &Path,
-    review: &mut Review<'_>,
-) -> Option<Source> {
+pub(super) fn check(mut kind: SourceKind, name: &str, root: &Path, review: &mut Review<'_>) -> Option<Source> {
     if RESERVED.contains(&name) {
         let reserved = suggest::choices(RESERVED, "and").unwrap_or_default();
         review.note_with_help(
@@ -148,10 +140,7 @@ pub(super) fn check(
             "give a path",
         );
     } else if kind.is_database() && written.contains(['*', '?']) {
-        review.note(
-            "path",
-            format!("found `{written}`; a database is one file, not a glob"),
-        );
+        review.note("path", format!("found `{written}`; a database is one file, not a glob"));
     }
     for (column, data_type) in kind.columns().into_iter().flatten() {
         if column.is_empty() || data_type.trim().is_empty() {

@@ -4,10 +4,7 @@
 const CHOICES_MAX: usize = 12;
 
 /// The name that was probably meant, if one is near enough.
-pub(crate) fn nearest<'a>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
     let far = (name.chars().count() / 3).max(1);
     candidates
@@ -19,11 +16,7 @@ pub(crate) fn nearest<'a>(
 }
 
 /// The help for a name that does not exist: the one that was probably meant, else what there is.
-pub(crate) fn instead<'a>(
-    name: &str,
-    what: &str,
-    candidates: impl IntoIterator<Item = &'a str> + Clone,
-) -> String {
+pub(crate) fn instead<'a>(name: &str, what: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
     match nearest(name, candidates.clone()) {
         Some(nearest) => format!("did you mean `{nearest}`?"),
         None => match choices(candidates, "and") {
@@ -58,9 +51,7 @@ fn distance(a: &str, b: &str) -> usize {
     for (i, x) in a.iter().enumerate() {
         let mut row = vec![i + 1];
         for (j, y) in b.iter().enumerate() {
-            let mut least = (last[j] + usize::from(x != y))
-                .min(last[j + 1] + 1)
-                .min(row[j] + 1);
+            let mut least = (last[j] + usize::from(x != y)).min(last[j + 1] + 1).min(row[j] + 1);
             if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
                 least = least.min(before[j - 1] + 1);
             }
@@ -86,10 +77,7 @@ mod tests {
 
     #[test]
     fn choices_read_as_a_sentence() {
-        assert_eq!(
-            choices(["a", "b", "c"], "or").as_deref(),
-            Some("`a`, `b` or `c`")
-        );
+        assert_eq!(choices(["a", "b", "c"], "or").as_deref(), Some("`a`, `b` or `c`"));
         assert_eq!(choices(["a"], "or").as_deref(), Some("`a`"));
         assert_eq!(choices([], "or"), None);
     }

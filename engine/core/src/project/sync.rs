@@ -59,9 +59,7 @@ impl Sync {
 }
 
 /// What a sync sends (rule 17).
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Added and changed rows; records are created or changed.
@@ -92,9 +90,7 @@ impl Mode {
 }
 
 /// What happens at the destination to a row that leaves the model (rule 18).
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnRemoved {
     /// The record stays as it is.
@@ -119,9 +115,7 @@ impl OnRemoved {
 }
 
 /// What insert mode does with a key that left the model and comes back (rule 19).
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Returning {
     /// It is remembered and not inserted again.
@@ -211,20 +205,14 @@ pub struct Threshold {
 
 impl Default for Threshold {
     fn default() -> Self {
-        Self {
-            share: 0.3,
-            rows: 5,
-        }
+        Self { share: 0.3, rows: 5 }
     }
 }
 
 impl Threshold {
     /// Whether `part` of `whole` rows are more than this.
     #[must_use]
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a share needs no more than 52 bits"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
     pub fn is_passed(&self, part: u64, whole: u64) -> bool {
         part > self.rows && part as f64 > self.share * whole as f64
     }

@@ -74,19 +74,14 @@ fn wrong_sync(part: &str, by: &str) -> Vec<String> {
     assert!(SYNC.contains(part));
     wrong("syncs/aircraft-to-crm.yml", &SYNC.replace(part, by))
         .into_iter()
-        .map(|line| {
-            line.strip_prefix("syncs/aircraft-to-crm.yml:")
-                .unwrap()
-                .to_owned()
-        })
+        .map(|line| line.strip_prefix("syncs/aircraft-to-crm.yml:").unwrap().to_owned())
         .collect()
 }
 
 fn sync_with(part: &str, by: &str) -> Sync {
     assert!(SYNC.contains(part));
     let text = SYNC.replace(part, by);
-    let project = load(&[("syncs/aircraft-to-crm.yml", Some(&text))])
-        .unwrap_or_else(|wrong| panic!("{wrong}"));
+    let project = load(&[("syncs/aircraft-to-crm.yml", Some(&text))]).unwrap_or_else(|wrong| panic!("{wrong}"));
     project.syncs["aircraft-to-crm"].clone()
 }
 
@@ -96,10 +91,7 @@ fn a_project_is_read_as_it_is_written() {
     assert_eq!(project.settings.name, "fleet");
     assert_eq!(project.settings.timezone, chrono_tz::UTC);
     assert_eq!(project.settings.memory_limit, ByteSize(256_000_000));
-    assert_eq!(
-        (project.settings.threads, project.settings.concurrency),
-        (2, 4)
-    );
+    assert_eq!((project.settings.threads, project.settings.concurrency), (2, 4));
 
     let SourceKind::Csv {
         path,
@@ -136,14 +128,8 @@ fn a_project_is_read_as_it_is_written() {
 
     let destination = &project.destinations["crm"];
     assert_eq!(destination.plugin, "http");
-    assert_eq!(
-        destination.secrets["token"],
-        SecretSource::Env("CRM_TOKEN".to_owned())
-    );
-    assert_eq!(
-        destination.grants(&project.root).hosts,
-        ["https://crm.example.com"]
-    );
+    assert_eq!(destination.secrets["token"], SecretSource::Env("CRM_TOKEN".to_owned()));
+    assert_eq!(destination.grants(&project.root).hosts, ["https://crm.example.com"]);
 
     let sync = &project.syncs["aircraft-to-crm"];
     assert_eq!(sync.mode, Mode::Upsert);
@@ -165,10 +151,7 @@ fn a_project_is_read_as_it_is_written() {
     assert_eq!(
         sync.guards,
         Guards {
-            max_removed: Threshold {
-                share: 0.5,
-                rows: 5
-            },
+            max_removed: Threshold { share: 0.5, rows: 5 },
             max_nulled: 0.3,
             max_rejected: None
         }
@@ -256,19 +239,12 @@ fn names_that_lead_nowhere_are_reported_with_what_there_is() {
         ]
     );
     assert_eq!(
-        wrong(
-            "models/aircraft.yml",
-            "source: [registry, flights]\nkey: tailnum\n"
-        ),
-        [
-            "models/aircraft.yml:1:20: source: there is no source `flights`; the project has `registry`"
-        ]
+        wrong("models/aircraft.yml", "source: [registry, flights]\nkey: tailnum\n"),
+        ["models/aircraft.yml:1:20: source: there is no source `flights`; the project has `registry`"]
     );
     assert_eq!(
         wrong("models/aircraft.yml", "source: registri\nkey: tailnum\n"),
-        [
-            "models/aircraft.yml:1:9: source: there is no source `registri`; did you mean `registry`?"
-        ]
+        ["models/aircraft.yml:1:9: source: there is no source `registri`; did you mean `registry`?"]
     );
 }
 
@@ -337,13 +313,7 @@ fn file_names_are_checked() {
         wrong_with(&[("syncs/crm/other.yml", Some(SYNC))]),
         ["syncs/crm: folders in here are not read; put the files into `syncs` itself"]
     );
-    assert!(
-        load(&[
-            ("syncs/.draft.yaml", Some("x")),
-            ("syncs/README.md", Some("x"))
-        ])
-        .is_ok()
-    );
+    assert!(load(&[("syncs/.draft.yaml", Some("x")), ("syncs/README.md", Some("x"))]).is_ok());
 }
 
 #[test]
@@ -353,10 +323,7 @@ fn a_folder_without_a_project_says_so() {
         found[0].starts_with("outflow.yml: there is no such file in /"),
         "{found:?}"
     );
-    assert!(
-        found[0].ends_with("or make one with `outflow init`"),
-        "{found:?}"
-    );
+    assert!(found[0].ends_with("or make one with `outflow init`"), "{found:?}");
 }
 
 #[test]
@@ -369,37 +336,22 @@ fn sources_are_told_apart_by_their_type() {
     );
     assert_eq!(
         wrong("sources/registry.yml", "path: x\n"),
-        [
-            "sources/registry.yml:1:1: type: the field is missing; one of `csv`, `parquet`, `json`, `duckdb` or `sqlite`"
-        ]
+        ["sources/registry.yml:1:1: type: the field is missing; one of `csv`, `parquet`, `json`, `duckdb` or `sqlite`"]
     );
     assert_eq!(
-        wrong(
-            "sources/registry.yml",
-            "type: parquet\npath: x\nheader: true\n"
-        ),
-        [
-            "sources/registry.yml:3:1: header: there is no such field; the fields are `type` and `path`"
-        ]
+        wrong("sources/registry.yml", "type: parquet\npath: x\nheader: true\n"),
+        ["sources/registry.yml:3:1: header: there is no such field; the fields are `type` and `path`"]
     );
     assert_eq!(
-        wrong(
-            "sources/registry.yml",
-            "type: sqlite\npath: \"s3://bucket/*.db\"\n"
-        ),
-        [
-            "sources/registry.yml:2:7: path: found `s3://bucket/*.db`; sources are read from files; give a path",
-        ]
+        wrong("sources/registry.yml", "type: sqlite\npath: \"s3://bucket/*.db\"\n"),
+        ["sources/registry.yml:2:7: path: found `s3://bucket/*.db`; sources are read from files; give a path",]
     );
     assert_eq!(
         wrong("sources/registry.yml", "type: sqlite\npath: \"*.db\"\n"),
         ["sources/registry.yml:2:7: path: found `*.db`; a database is one file, not a glob"]
     );
     let found = wrong_with(&[("sources/ledger.yml", Some(SOURCE))]);
-    assert!(
-        found[0].contains("a source cannot be named `ledger`"),
-        "{found:?}"
-    );
+    assert!(found[0].contains("a source cannot be named `ledger`"), "{found:?}");
 }
 
 #[test]

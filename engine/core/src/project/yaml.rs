@@ -213,19 +213,14 @@ mod tests {
 
     #[test]
     fn names_and_values_are_marked() {
-        let document =
-            read("model: aircraft\nmappings:\n  - {from: a, to: b}\n  - to: d\n    from: c\n")
-                .unwrap();
+        let document = read("model: aircraft\nmappings:\n  - {from: a, to: b}\n  - to: d\n    from: c\n").unwrap();
         let at = |line, column| Some(Position { line, column });
         assert_eq!(document.marks.value("model"), at(1, 8));
         assert_eq!(document.marks.name("model"), at(1, 1));
         assert_eq!(document.marks.value("mappings[0].to"), at(3, 19));
         assert_eq!(document.marks.name("mappings[0].to"), at(3, 15));
         assert_eq!(document.marks.value("mappings[1].from"), at(5, 11));
-        assert_eq!(
-            document.value["mappings"][1],
-            json!({"to": "d", "from": "c"})
-        );
+        assert_eq!(document.value["mappings"][1], json!({"to": "d", "from": "c"}));
     }
 
     #[test]
@@ -258,10 +253,7 @@ mod tests {
     #[test]
     fn broken_text_names_its_place() {
         let error = read("model: aircraft\nkey: [a\n").unwrap_err();
-        assert!(
-            error.position.is_some_and(|position| position.line >= 2),
-            "{error:?}"
-        );
+        assert!(error.position.is_some_and(|position| position.line >= 2), "{error:?}");
         let error = read("a: 1\nb: 2\na: 3\n").unwrap_err();
         assert_eq!(error.position.map(|position| position.line), Some(3));
         assert!(error.message.contains("duplicate"), "{}", error.message);
@@ -271,9 +263,6 @@ mod tests {
     fn an_alias_stands_where_it_is_used() {
         let document = read("a: &x 1\nb: *x\n").unwrap();
         assert_eq!(document.value, json!({"a": 1, "b": 1}));
-        assert_eq!(
-            document.marks.value("b").map(|position| position.line),
-            Some(2)
-        );
+        assert_eq!(document.marks.value("b").map(|position| position.line), Some(2));
     }
 }

@@ -17,22 +17,12 @@ pub struct Appender<'c> {
 }
 
 impl Appender<'_> {
-    pub(super) fn open(
-        link: Arc<Link>,
-        catalog: &str,
-        table: &str,
-    ) -> Result<Self, WarehouseError> {
+    pub(super) fn open(link: Arc<Link>, catalog: &str, table: &str) -> Result<Self, WarehouseError> {
         let (catalog, table) = (statement(catalog)?, statement(table)?);
         let mut raw = ptr::null_mut();
         // SAFETY: the connection is open as long as `link`, the texts end with a zero byte, a null schema is `main`.
         let state = unsafe {
-            ffi::duckdb_appender_create_ext(
-                link.raw(),
-                catalog.as_ptr(),
-                ptr::null(),
-                table.as_ptr(),
-                &raw mut raw,
-            )
+            ffi::duckdb_appender_create_ext(link.raw(), catalog.as_ptr(), ptr::null(), table.as_ptr(), &raw mut raw)
         };
         // Made before the check: DuckDB sets an appender with an error, which must be destroyed too.
         let appender = Self {
@@ -65,14 +55,10 @@ impl Appender<'_> {
                     ffi::duckdb_append_uhugeint(self.raw, halves)
                 }
                 Value::F64(value) => ffi::duckdb_append_double(self.raw, value),
-                Value::Text(text) => ffi::duckdb_append_varchar_length(
-                    self.raw,
-                    text.as_ptr().cast(),
-                    text.len() as u64,
-                ),
-                Value::Bytes(bytes) => {
-                    ffi::duckdb_append_blob(self.raw, bytes.as_ptr().cast(), bytes.len() as u64)
+                Value::Text(text) => {
+                    ffi::duckdb_append_varchar_length(self.raw, text.as_ptr().cast(), text.len() as u64)
                 }
+                Value::Bytes(bytes) => ffi::duckdb_append_blob(self.raw, bytes.as_ptr().cast(), bytes.len() as u64),
             }
         };
         self.check(state)

@@ -110,14 +110,8 @@ impl Canonical {
                     self.bytes.extend_from_slice(&interval.days.to_le_bytes());
                     self.bytes.extend_from_slice(&interval.micros.to_le_bytes());
                 }
-                Kind::Enum8(words) => self.sized(
-                    tag::TEXT,
-                    words.word(vector.value::<u8>(row).into()).as_bytes(),
-                ),
-                Kind::Enum16(words) => self.sized(
-                    tag::TEXT,
-                    words.word(vector.value::<u16>(row).into()).as_bytes(),
-                ),
+                Kind::Enum8(words) => self.sized(tag::TEXT, words.word(vector.value::<u8>(row).into()).as_bytes()),
+                Kind::Enum16(words) => self.sized(tag::TEXT, words.word(vector.value::<u16>(row).into()).as_bytes()),
                 Kind::Enum32(words) => {
                     self.sized(tag::TEXT, words.word(vector.value(row)).as_bytes());
                 }
@@ -333,11 +327,8 @@ impl Events for JsonHash<'_> {
 
     fn number(&mut self, digits: &str) {
         let number = JsonNumber::of(digits);
-        self.canonical
-            .put(tag::JSON_NUMBER, [u8::from(number.negative)]);
-        self.canonical
-            .bytes
-            .extend_from_slice(&number.exponent.to_le_bytes());
+        self.canonical.put(tag::JSON_NUMBER, [u8::from(number.negative)]);
+        self.canonical.bytes.extend_from_slice(&number.exponent.to_le_bytes());
         let start = self.canonical.bytes.len();
         self.canonical.bytes.extend_from_slice(&[0; 8]);
         self.canonical.bytes.extend(number.digits());
@@ -368,9 +359,7 @@ impl Events for JsonHash<'_> {
     fn end_member(&mut self) {
         if let Some(object) = self.objects.last_mut() {
             object.count += 1;
-            object.sum = object
-                .sum
-                .wrapping_add(xxh3_128(&self.canonical.bytes[object.start..]));
+            object.sum = object.sum.wrapping_add(xxh3_128(&self.canonical.bytes[object.start..]));
             self.canonical.bytes.truncate(object.start);
         }
     }
@@ -378,9 +367,7 @@ impl Events for JsonHash<'_> {
     fn end_object(&mut self) {
         if let Some(object) = self.objects.pop() {
             self.canonical.count(tag::JSON_OBJECT, object.count);
-            self.canonical
-                .bytes
-                .extend_from_slice(&object.sum.to_le_bytes());
+            self.canonical.bytes.extend_from_slice(&object.sum.to_le_bytes());
         }
     }
 }
@@ -397,9 +384,7 @@ struct JsonNumber<'t> {
 impl<'t> JsonNumber<'t> {
     /// `text` is a JSON number.
     fn of(text: &'t str) -> Self {
-        let (negative, text) = text
-            .strip_prefix('-')
-            .map_or((false, text), |text| (true, text));
+        let (negative, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
         let (digits, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let (integer, fraction) = digits.split_once('.').unwrap_or((digits, ""));
         let fraction = fraction.trim_end_matches('0');

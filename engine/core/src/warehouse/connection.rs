@@ -39,9 +39,7 @@ impl Database {
         let mut raw = ptr::null_mut();
         let mut message = ptr::null_mut();
         // SAFETY: the out pointers are valid; a null path is an in-memory instance, a null configuration the default.
-        let state = unsafe {
-            ffi::duckdb_open_ext(ptr::null(), &raw mut raw, ptr::null_mut(), &raw mut message)
-        };
+        let state = unsafe { ffi::duckdb_open_ext(ptr::null(), &raw mut raw, ptr::null_mut(), &raw mut message) };
         if state != ffi::DuckDBSuccess {
             let error = WarehouseError::from_duckdb(&text_at(message));
             // SAFETY: DuckDB allocated the message, or it is null, which is allowed.
@@ -134,13 +132,7 @@ pub(super) struct Running(Arc<Link>);
 impl Running {
     /// Fails when somebody cancelled: what is buffered is not handed out any more.
     pub(super) fn check(&self) -> Result<(), WarehouseError> {
-        if self
-            .0
-            .database
-            .cancellation
-            .cancelled
-            .load(Ordering::SeqCst)
-        {
+        if self.0.database.cancellation.cancelled.load(Ordering::SeqCst) {
             Err(WarehouseError::Cancelled)
         } else {
             Ok(())
@@ -204,13 +196,7 @@ impl Connection {
             Ok(value) => match self.execute("COMMIT") {
                 Ok(_) => Ok(value),
                 // The data is durable; only the housekeeping after it failed.
-                Err(error)
-                    if error
-                        .to_string()
-                        .contains("COMMIT succeeded and is durable") =>
-                {
-                    Ok(value)
-                }
+                Err(error) if error.to_string().contains("COMMIT succeeded and is durable") => Ok(value),
                 Err(error) => {
                     let _ = self.execute("ROLLBACK");
                     Err(error.into())
@@ -280,9 +266,7 @@ impl Connection {
     where
         T: for<'r> FromCell<'r>,
     {
-        Ok(self
-            .query_row(sql, |row| row.get::<Option<T>>(0))?
-            .flatten())
+        Ok(self.query_row(sql, |row| row.get::<Option<T>>(0))?.flatten())
     }
 
     /// Appends rows to a table, much faster than `INSERT`.
@@ -340,8 +324,7 @@ impl Interrupter {
         }
         let cancellation = Arc::clone(&self.cancellation);
         std::thread::spawn(move || {
-            while cancellation.cancelled.load(Ordering::SeqCst) && cancellation.interrupt_running()
-            {
+            while cancellation.cancelled.load(Ordering::SeqCst) && cancellation.interrupt_running() {
                 std::thread::sleep(Duration::from_millis(INTERRUPT_EVERY_MS));
             }
         });
@@ -409,9 +392,7 @@ impl QueryResult {
     /// The error that it holds.
     pub(super) fn error(&mut self) -> WarehouseError {
         // SAFETY: the result is initialised; the text lives as long as it.
-        WarehouseError::from_duckdb(&text_at(unsafe {
-            ffi::duckdb_result_error(self.as_mut_ptr())
-        }))
+        WarehouseError::from_duckdb(&text_at(unsafe { ffi::duckdb_result_error(self.as_mut_ptr()) }))
     }
 
     /// Whether it holds an error.
@@ -439,7 +420,5 @@ pub(super) fn text_at(text: *const std::ffi::c_char) -> String {
         return String::new();
     }
     // SAFETY: DuckDB's texts end with a zero byte, and the caller has just got it.
-    unsafe { CStr::from_ptr(text) }
-        .to_string_lossy()
-        .into_owned()
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }

@@ -147,15 +147,10 @@ fn clean(message: &str) -> String {
         .or_else(|| message.find("\nLINE "))
         .unwrap_or(message.len());
     let message = message[..end].trim_end();
-    let Some((what, rest)) = message
-        .strip_prefix("CSV Error")
-        .and(message.split_once("\n\n"))
-    else {
+    let Some((what, rest)) = message.strip_prefix("CSV Error").and(message.split_once("\n\n")) else {
         return message.to_owned();
     };
-    let file = rest
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("file = "));
+    let file = rest.lines().find_map(|line| line.trim().strip_prefix("file = "));
     match file {
         Some(file) => format!("{} ({file})", what.replace('\n', "; ")),
         None => what.replace('\n', "; "),

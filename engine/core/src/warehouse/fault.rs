@@ -17,9 +17,7 @@ pub(super) unsafe fn find(vector: &Vector, row: usize) -> Option<String> {
             Kind::F32 => float(vector.value::<f32>(row).into()),
             Kind::F64 => float(vector.value(row)),
             Kind::Date => infinite(vector.value(row), i32::MAX, -i32::MAX, "date"),
-            Kind::Timestamp(_) | Kind::TimestampTz => {
-                infinite(vector.value(row), i64::MAX, -i64::MAX, "timestamp")
-            }
+            Kind::Timestamp(_) | Kind::TimestampTz => infinite(vector.value(row), i64::MAX, -i64::MAX, "timestamp"),
             Kind::Text => std::str::from_utf8(vector.bytes(row))
                 .err()
                 .map(|_| "text that is not UTF-8".to_owned()),
@@ -30,12 +28,8 @@ pub(super) unsafe fn find(vector: &Vector, row: usize) -> Option<String> {
                 .all
                 .iter()
                 .find_map(|(name, field)| Some(format!("{} in `{name}`", find(field, row)?))),
-            Kind::Map(keys, values) => {
-                first(keys, vector.entry(row)).or_else(|| first(values, vector.entry(row)))
-            }
-            Kind::Union(tags, members) => {
-                find(&members.get(usize::from(tags.value::<u8>(row)))?.1, row)
-            }
+            Kind::Map(keys, values) => first(keys, vector.entry(row)).or_else(|| first(values, vector.entry(row))),
+            Kind::Union(tags, members) => find(&members.get(usize::from(tags.value::<u8>(row)))?.1, row),
             _ => None,
         }
     }
@@ -44,13 +38,7 @@ pub(super) unsafe fn find(vector: &Vector, row: usize) -> Option<String> {
 /// Whether a value of that kind can have a fault at all: most columns need no look at their rows.
 pub(super) fn is_possible(kind: &Kind) -> bool {
     match kind {
-        Kind::F32
-        | Kind::F64
-        | Kind::Date
-        | Kind::Timestamp(_)
-        | Kind::TimestampTz
-        | Kind::Text
-        | Kind::Json => true,
+        Kind::F32 | Kind::F64 | Kind::Date | Kind::Timestamp(_) | Kind::TimestampTz | Kind::Text | Kind::Json => true,
         Kind::List(items) | Kind::Array(items, _) => is_possible(&items.kind),
         Kind::Struct(fields) => fields.all.iter().any(|(_, field)| is_possible(&field.kind)),
         Kind::Union(_, members) => members.iter().any(|(_, member)| is_possible(&member.kind)),
@@ -81,8 +69,7 @@ fn float(value: f64) -> Option<String> {
 }
 
 fn infinite<T: PartialEq + Copy>(value: T, highest: T, lowest: T, what: &str) -> Option<String> {
-    (value == highest || value == lowest)
-        .then(|| format!("an infinite {what}, which ISO 8601 does not have"))
+    (value == highest || value == lowest).then(|| format!("an infinite {what}, which ISO 8601 does not have"))
 }
 
 fn json(text: &[u8]) -> Option<String> {

@@ -31,11 +31,7 @@ trait Function {
     ///
     /// # Safety
     /// The vectors have that many rows, and `output` is a flat vector of the type returned, with room for them.
-    unsafe fn fill(
-        arguments: &[Vector],
-        rows: usize,
-        output: ffi::duckdb_vector,
-    ) -> Result<(), String>;
+    unsafe fn fill(arguments: &[Vector], rows: usize, output: ffi::duckdb_vector) -> Result<(), String>;
 }
 
 struct HashFunction;
@@ -44,17 +40,10 @@ impl Function for HashFunction {
     const NAME: &'static CStr = c"outflow_hash";
     const RETURNS: ffi::DUCKDB_TYPE = ffi::DUCKDB_TYPE_DUCKDB_TYPE_UHUGEINT;
 
-    unsafe fn fill(
-        arguments: &[Vector],
-        rows: usize,
-        output: ffi::duckdb_vector,
-    ) -> Result<(), String> {
+    unsafe fn fill(arguments: &[Vector], rows: usize, output: ffi::duckdb_vector) -> Result<(), String> {
         // SAFETY: the output holds UHUGEINT, with room for the rows.
         let output = unsafe {
-            std::slice::from_raw_parts_mut(
-                ffi::duckdb_vector_get_data(output).cast::<ffi::duckdb_uhugeint>(),
-                rows,
-            )
+            std::slice::from_raw_parts_mut(ffi::duckdb_vector_get_data(output).cast::<ffi::duckdb_uhugeint>(), rows)
         };
         let mut canonical = Canonical::default();
         for (row, place) in output.iter_mut().enumerate() {
@@ -80,16 +69,9 @@ impl Function for JsonFunction {
     const NAME: &'static CStr = c"outflow_json";
     const RETURNS: ffi::DUCKDB_TYPE = ffi::DUCKDB_TYPE_DUCKDB_TYPE_VARCHAR;
 
-    unsafe fn fill(
-        arguments: &[Vector],
-        rows: usize,
-        output: ffi::duckdb_vector,
-    ) -> Result<(), String> {
+    unsafe fn fill(arguments: &[Vector], rows: usize, output: ffi::duckdb_vector) -> Result<(), String> {
         let [argument] = arguments else {
-            return Err(format!(
-                "outflow_json takes one value, not {}",
-                arguments.len()
-            ));
+            return Err(format!("outflow_json takes one value, not {}", arguments.len()));
         };
         let mut text = Vec::new();
         for row in 0..rows {
@@ -110,11 +92,7 @@ impl Function for FaultFunction {
     const NAME: &'static CStr = c"outflow_fault";
     const RETURNS: ffi::DUCKDB_TYPE = ffi::DUCKDB_TYPE_DUCKDB_TYPE_VARCHAR;
 
-    unsafe fn fill(
-        arguments: &[Vector],
-        rows: usize,
-        output: ffi::duckdb_vector,
-    ) -> Result<(), String> {
+    unsafe fn fill(arguments: &[Vector], rows: usize, output: ffi::duckdb_vector) -> Result<(), String> {
         let arguments: Vec<&Vector> = arguments
             .iter()
             .filter(|vector| fault::is_possible(&vector.kind))
@@ -127,10 +105,7 @@ impl Function for FaultFunction {
         for row in 0..rows {
             // SAFETY: the row is within the arguments and the output; the validity mask has just been made.
             unsafe {
-                match arguments
-                    .iter()
-                    .find_map(|argument| fault::find(argument, row))
-                {
+                match arguments.iter().find_map(|argument| fault::find(argument, row)) {
                     Some(reason) => assign(output, row, &reason),
                     None => ffi::duckdb_validity_set_row_invalid(validity, row as u64),
                 }
@@ -204,11 +179,7 @@ unsafe extern "C" fn call<F: Function>(
     let error = match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(())) => return,
         Ok(Err(error)) => error,
-        Err(panic) => format!(
-            "{} failed: {}",
-            F::NAME.to_string_lossy(),
-            panic_text(&*panic)
-        ),
+        Err(panic) => format!("{} failed: {}", F::NAME.to_string_lossy(), panic_text(&*panic)),
     };
     let error = CString::new(error.replace('\0', " ")).unwrap_or_default();
     // SAFETY: `info` is DuckDB's for this call, and the text is copied.

@@ -43,21 +43,16 @@ impl SqlError {
         Self {
             message: message.into(),
             line: before.map(|before| count(before.matches('\n').count() + 1)),
-            column: before
-                .map(|before| count(before.chars().rev().take_while(|c| *c != '\n').count() + 1)),
+            column: before.map(|before| count(before.chars().rev().take_while(|c| *c != '\n').count() + 1)),
         }
     }
 
     /// An error of DuckDB's about `text`, which began at byte `start` of the statement that failed.
     fn of_warehouse(error: WarehouseError, text: &str, start: usize) -> Self {
         match error {
-            WarehouseError::Database {
-                message, position, ..
-            } => Self::at(
-                message,
-                text,
-                position.and_then(|position| position.checked_sub(start)),
-            ),
+            WarehouseError::Database { message, position, .. } => {
+                Self::at(message, text, position.and_then(|position| position.checked_sub(start)))
+            }
             other => Self::at(other.to_string(), text, None),
         }
     }
@@ -86,10 +81,7 @@ impl Warehouse {
         })?;
         // A second opinion, DuckDB's own. It has none where names alone do not tell (USING).
         let tables = bind::tables(&connection, model).map_err(wrong)?;
-        if let Some(table) = tables
-            .iter()
-            .find(|table| !seen.contains(&table.to_ascii_lowercase()))
-        {
+        if let Some(table) = tables.iter().find(|table| !seen.contains(&table.to_ascii_lowercase())) {
             return Err(SqlError::at(
                 format!("the model reads `{table}`, which is none of its sources"),
                 model,
@@ -121,10 +113,7 @@ impl Warehouse {
         let whole = format!("{HEAD}{expression}\n) FROM {} AS model", subquery(model));
         let wrong = |error| SqlError::of_warehouse(error, expression, HEAD.len());
         bind::select(&connection, &whole).map_err(wrong)?;
-        let column = describe(&connection, &whole)
-            .map_err(wrong)?
-            .into_iter()
-            .next();
+        let column = describe(&connection, &whole).map_err(wrong)?.into_iter().next();
         column.ok_or_else(|| SqlError::at("the expression gives nothing", expression, None))
     }
 
@@ -158,9 +147,8 @@ fn walk<T: Send>(
     text: &str,
     check: impl FnOnce(&tree::Node) -> Result<T, Refusal> + Send,
 ) -> Result<T, SqlError> {
-    let wrong = |message: String, at: Option<usize>| {
-        SqlError::at(message, text, at.and_then(|at| at.checked_sub(start)))
-    };
+    let wrong =
+        |message: String, at: Option<usize>| SqlError::at(message, text, at.and_then(|at| at.checked_sub(start)));
     if statement.contains('\0') {
         return Err(wrong("the SQL holds a zero byte".to_owned(), None));
     }
@@ -174,8 +162,7 @@ fn walk<T: Send>(
     // Trees are as deep as a person likes, and reading them recurses.
     let checked = std::thread::scope(|scope| {
         let work = || {
-            let tree =
-                tree::parse(&serialized).map_err(|error| Refusal::new(error.to_string(), None))?;
+            let tree = tree::parse(&serialized).map_err(|error| Refusal::new(error.to_string(), None))?;
             check(walk::only_select(&tree)?)
         };
         std::thread::Builder::new()
@@ -203,10 +190,7 @@ fn describe(connection: &Connection, select: &str) -> Result<Vec<Column>, Wareho
 
 fn named_apart(columns: &[Column]) -> Result<(), String> {
     let mut names = BTreeSet::new();
-    match columns
-        .iter()
-        .find(|column| !names.insert(column.name.to_lowercase()))
-    {
+    match columns.iter().find(|column| !names.insert(column.name.to_lowercase())) {
         Some(column) => Err(format!(
             "the model has two columns named `{}` (case does not count); give each a name of its own with AS",
             column.name

@@ -17,11 +17,7 @@ pub(super) fn date(out: &mut Vec<u8>, days: i32) -> Option<()> {
 /// A time of day from nanoseconds. The fraction has as many groups of three digits as it needs.
 pub(super) fn time(out: &mut Vec<u8>, nanos: i64) -> Option<()> {
     let seconds = nanos.div_euclid(1_000_000_000);
-    let ([h0, h1], [m0, m1], [s0, s1]) = (
-        two(seconds / 3_600),
-        two(seconds / 60 % 60),
-        two(seconds % 60),
-    );
+    let ([h0, h1], [m0, m1], [s0, s1]) = (two(seconds / 3_600), two(seconds / 60 % 60), two(seconds % 60));
     out.extend_from_slice(&[h0, h1, b':', m0, m1, b':', s0, s1]);
     fraction(out, nanos.rem_euclid(1_000_000_000));
     Some(())
@@ -38,10 +34,7 @@ pub(super) fn timestamp(out: &mut Vec<u8>, value: i64, unit: Unit) -> Option<()>
         clippy::cast_possible_truncation,
         reason = "64 bits of seconds are fewer days; within a day it is 47 bits"
     )]
-    let (days, of_day) = (
-        nanos.div_euclid(DAY_NANOS) as i64,
-        nanos.rem_euclid(DAY_NANOS) as i64,
-    );
+    let (days, of_day) = (nanos.div_euclid(DAY_NANOS) as i64, nanos.rem_euclid(DAY_NANOS) as i64);
     civil(out, days);
     out.push(b'T');
     time(out, of_day)
@@ -88,16 +81,11 @@ fn civil(out: &mut Vec<u8>, days: i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
     let year = era * 400 + year_of_era + i64::from(month <= 2);
     let ([m0, m1], [d0, d1]) = (two(month), two(day));
     if (0..=9_999).contains(&year) {
@@ -109,11 +97,7 @@ fn civil(out: &mut Vec<u8>, days: i64) {
 }
 
 /// The digits of `value`, which is from 0 to 99.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "two digits"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "two digits")]
 const fn two(value: i64) -> [u8; 2] {
     [b'0' + (value / 10) as u8, b'0' + (value % 10) as u8]
 }
@@ -173,10 +157,7 @@ mod tests {
             written(|out| interval(out, 14, 30, 3_723_500_000)),
             "P1Y2M30DT1H2M3.500S"
         );
-        assert_eq!(
-            written(|out| interval(out, -1, -1, -1_000_001)),
-            "P-1M-1DT-1.000001S"
-        );
+        assert_eq!(written(|out| interval(out, -1, -1, -1_000_001)), "P-1M-1DT-1.000001S");
         assert_eq!(written(|out| interval(out, 12, 0, 0)), "P1Y");
     }
 }

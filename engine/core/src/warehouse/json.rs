@@ -156,10 +156,7 @@ fn bignum(out: &mut Vec<u8>, cell: &[u8]) {
 pub(super) fn text(out: &mut Vec<u8>, text: &[u8]) {
     let is_special = |byte: u8| !(0x20..0x80).contains(&byte) | (byte == b'"') | (byte == b'\\');
     // Without early returns, so that many bytes are looked at together: most texts hold nothing special.
-    if !text
-        .iter()
-        .fold(false, |special, byte| special | is_special(*byte))
-    {
+    if !text.iter().fold(false, |special, byte| special | is_special(*byte)) {
         out.reserve(text.len() + 2);
         out.push(b'"');
         out.extend_from_slice(text);
@@ -196,8 +193,7 @@ pub(super) fn text(out: &mut Vec<u8>, text: &[u8]) {
 
 /// JSON text as it is, but for line breaks and tabs between its tokens: records are lines in many places.
 fn embedded(out: &mut Vec<u8>, text: &[u8]) {
-    let is_json =
-        std::str::from_utf8(text).is_ok_and(|text| json_scan::scan(text, &mut Silent).is_ok());
+    let is_json = std::str::from_utf8(text).is_ok_and(|text| json_scan::scan(text, &mut Silent).is_ok());
     if !is_json {
         return out.extend_from_slice(b"null");
     }
@@ -248,14 +244,8 @@ fn uuid(out: &mut Vec<u8>, value: u128) {
 fn time_tz(out: &mut Vec<u8>, stored: u64) -> Option<()> {
     const DAY_MICROS: i64 = 86_400_000_000;
     #[expect(clippy::cast_possible_wrap, reason = "40 and 24 bits")]
-    let (micros, offset) = (
-        (stored >> 24) as i64,
-        TIMETZ_OFFSET_MAX_S - (stored & 0xff_ffff) as i64,
-    );
-    iso::time(
-        out,
-        (micros - offset * 1_000_000).rem_euclid(DAY_MICROS) * 1_000,
-    )?;
+    let (micros, offset) = ((stored >> 24) as i64, TIMETZ_OFFSET_MAX_S - (stored & 0xff_ffff) as i64);
+    iso::time(out, (micros - offset * 1_000_000).rem_euclid(DAY_MICROS) * 1_000)?;
     out.push(b'Z');
     Some(())
 }

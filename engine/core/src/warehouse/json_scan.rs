@@ -41,11 +41,7 @@ pub(super) fn scan(text: &str, events: &mut impl Events) -> Result<(), NotJson> 
 }
 
 /// As [`scan`], with another limit. Each level takes some hundred bytes of stack.
-pub(super) fn scan_deep(
-    text: &str,
-    depth_max: usize,
-    events: &mut impl Events,
-) -> Result<(), NotJson> {
+pub(super) fn scan_deep(text: &str, depth_max: usize, events: &mut impl Events) -> Result<(), NotJson> {
     let mut scanner = Scanner {
         text,
         at: 0,
@@ -281,9 +277,7 @@ impl Scanner<'_> {
     fn unicode(&mut self) -> Result<char, NotJson> {
         let start = self.at;
         let first = self.four_digits()?;
-        let code = if (0xd800..0xdc00).contains(&first)
-            && self.text.as_bytes()[self.at..].starts_with(b"\\u")
-        {
+        let code = if (0xd800..0xdc00).contains(&first) && self.text.as_bytes()[self.at..].starts_with(b"\\u") {
             self.at += 1;
             let second = self.four_digits()?;
             let low = second.wrapping_sub(0xdc00);
@@ -311,10 +305,7 @@ impl Scanner<'_> {
             .ok_or(self.wrong("the text ends"))?;
         let mut code = 0;
         for digit in digits {
-            code = code * 16
-                + char::from(*digit)
-                    .to_digit(16)
-                    .ok_or(self.wrong("an unknown escape"))?;
+            code = code * 16 + char::from(*digit).to_digit(16).ok_or(self.wrong("an unknown escape"))?;
         }
         self.at += 4;
         Ok(code)

@@ -28,8 +28,7 @@ impl Statements {
         let sql = statement(sql)?;
         let mut raw = ptr::null_mut();
         // SAFETY: the connection is open as long as `link`, the text ends with a zero byte, the out pointer is valid.
-        let count =
-            unsafe { ffi::duckdb_extract_statements(link.raw(), sql.as_ptr(), &raw mut raw) };
+        let count = unsafe { ffi::duckdb_extract_statements(link.raw(), sql.as_ptr(), &raw mut raw) };
         let statements = Self { raw, count };
         // SAFETY: made by the call above; null or a text that lives as long as it.
         let error = unsafe { ffi::duckdb_extract_statements_error(statements.raw) };
@@ -43,14 +42,8 @@ impl Statements {
     pub fn prepare(&self, link: &Arc<Link>, index: u64) -> Result<Prepared, WarehouseError> {
         let mut prepared = Prepared(ptr::null_mut());
         // SAFETY: the connection is open as long as `link`, the index is below the count, the out pointer is valid.
-        let state = unsafe {
-            ffi::duckdb_prepare_extracted_statement(
-                link.raw(),
-                self.raw,
-                index,
-                &raw mut prepared.0,
-            )
-        };
+        let state =
+            unsafe { ffi::duckdb_prepare_extracted_statement(link.raw(), self.raw, index, &raw mut prepared.0) };
         prepared.checked(state)
     }
 }
@@ -122,7 +115,7 @@ impl Pending {
             match unsafe { ffi::duckdb_pending_execute_task(self.0) } {
                 ffi::duckdb_pending_state_DUCKDB_PENDING_RESULT_NOT_READY => {}
                 ffi::duckdb_pending_state_DUCKDB_PENDING_NO_TASKS_AVAILABLE => {
-                    std::thread::sleep(Duration::from_micros(IDLE_US))
+                    std::thread::sleep(Duration::from_micros(IDLE_US));
                 }
                 ffi::duckdb_pending_state_DUCKDB_PENDING_ERROR => return Err(self.error()),
                 _ => break,

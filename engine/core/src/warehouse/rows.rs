@@ -59,11 +59,7 @@ impl Rows<'_> {
     /// # Errors
     /// What DuckDB says, also in the middle; or that somebody cancelled.
     pub fn next_row(&mut self) -> Result<Option<Row<'_>>, WarehouseError> {
-        while self
-            .chunk
-            .as_ref()
-            .is_none_or(|chunk| self.next >= chunk.rows)
-        {
+        while self.chunk.as_ref().is_none_or(|chunk| self.next >= chunk.rows) {
             if !self.fetch()? {
                 return Ok(None);
             }
@@ -123,9 +119,7 @@ impl Chunk {
             let columns = (0..ffi::duckdb_data_chunk_get_column_count(raw.0))
                 .map(|column| Vector::new(ffi::duckdb_data_chunk_get_vector(raw.0, column)))
                 .collect::<Result<Vec<_>, _>>()
-                .map_err(|error| {
-                    WarehouseError::from_duckdb(&format!("Invalid Input Error: {error}"))
-                })?;
+                .map_err(|error| WarehouseError::from_duckdb(&format!("Invalid Input Error: {error}")))?;
             #[expect(clippy::cast_possible_truncation, reason = "rows of a chunk")]
             let rows = ffi::duckdb_data_chunk_get_size(raw.0) as usize;
             Ok(Self {
@@ -205,11 +199,7 @@ impl<'r> Cell<'r> {
     }
 
     /// The bytes of a kind stored as a string.
-    fn bytes(
-        &self,
-        wanted: &'static str,
-        is_wanted: impl FnOnce(&Kind) -> bool,
-    ) -> Result<&'r [u8], WarehouseError> {
+    fn bytes(&self, wanted: &'static str, is_wanted: impl FnOnce(&Kind) -> bool) -> Result<&'r [u8], WarehouseError> {
         if self.is_null() || !is_wanted(&self.vector.kind) {
             return Err(self.error(wanted));
         }
@@ -283,18 +273,14 @@ impl<'r> FromCell<'r> for &'r [u8] {
 impl<'r> FromCell<'r> for i64 {
     fn from_cell(cell: Cell<'r>) -> Result<Self, WarehouseError> {
         const WANTED: &str = "an integer of 64 bits";
-        cell.integer(WANTED)?
-            .try_into()
-            .map_err(|_| cell.error(WANTED))
+        cell.integer(WANTED)?.try_into().map_err(|_| cell.error(WANTED))
     }
 }
 
 impl<'r> FromCell<'r> for u64 {
     fn from_cell(cell: Cell<'r>) -> Result<Self, WarehouseError> {
         const WANTED: &str = "an unsigned integer of 64 bits";
-        cell.integer(WANTED)?
-            .try_into()
-            .map_err(|_| cell.error(WANTED))
+        cell.integer(WANTED)?.try_into().map_err(|_| cell.error(WANTED))
     }
 }
 
@@ -311,9 +297,7 @@ impl<'r> FromCell<'r> for u128 {
             // SAFETY: the kind is checked, the row valid and within the chunk, which `'r` keeps.
             return Ok(unsafe { cell.vector.u128(cell.row) });
         }
-        cell.integer(WANTED)?
-            .try_into()
-            .map_err(|_| cell.error(WANTED))
+        cell.integer(WANTED)?.try_into().map_err(|_| cell.error(WANTED))
     }
 }
 

@@ -57,10 +57,7 @@ impl Warehouse {
                 let columns = typed(found, columns, pinned);
                 check_declared(&columns, &source.kind)?;
                 let types = struct_of(&columns);
-                (
-                    format!("read_csv({location}{options}, types = {types})"),
-                    Some(columns),
-                )
+                (format!("read_csv({location}{options}, types = {types})"), Some(columns))
             }
             SourceKind::Json { columns, .. } => {
                 let found = describe(connection, &format!("read_json({location})"))?;
@@ -72,22 +69,16 @@ impl Warehouse {
             }
             SourceKind::Parquet { .. } => (format!("read_parquet({location})"), None),
             SourceKind::Duckdb { .. } => {
-                connection.execute(&format!(
-                    "ATTACH {location} AS {name} (TYPE duckdb, READ_ONLY)"
-                ))?;
+                connection.execute(&format!("ATTACH {location} AS {name} (TYPE duckdb, READ_ONLY)"))?;
                 return self.attached(source);
             }
             SourceKind::Sqlite { .. } => {
                 self.load_sqlite(connection)?;
-                connection.execute(&format!(
-                    "ATTACH {location} AS {name} (TYPE sqlite, READ_ONLY)"
-                ))?;
+                connection.execute(&format!("ATTACH {location} AS {name} (TYPE sqlite, READ_ONLY)"))?;
                 return self.attached(source);
             }
         };
-        connection.execute(&format!(
-            "CREATE VIEW main.{name} AS SELECT * FROM {relation}"
-        ))?;
+        connection.execute(&format!("CREATE VIEW main.{name} AS SELECT * FROM {relation}"))?;
         match glob_folder(path) {
             Some(folder) => self.folders.push(folder),
             None => self.files.push(path.clone()),
@@ -139,13 +130,8 @@ fn glob_folder(path: &Path) -> Option<PathBuf> {
 fn check_present(connection: &Connection, source: &Source) -> Result<(), WarehouseError> {
     let path = source.kind.path();
     let present = if glob_folder(path).is_some() {
-        let files = format!(
-            "SELECT count(*) FROM glob({})",
-            quote::text(&path.to_string_lossy())
-        );
-        connection
-            .scalar::<u64>(&files)?
-            .is_some_and(|count| count > 0)
+        let files = format!("SELECT count(*) FROM glob({})", quote::text(&path.to_string_lossy()));
+        connection.scalar::<u64>(&files)?.is_some_and(|count| count > 0)
     } else {
         path.exists()
     };
@@ -195,11 +181,7 @@ fn describe(connection: &Connection, relation: &str) -> Result<Vec<Column>, Ware
 }
 
 /// The columns that were found, each with the type that is declared, else pinned, else found.
-fn typed(
-    found: Vec<Column>,
-    declared: &IndexMap<String, String>,
-    pinned: &[Column],
-) -> Vec<Column> {
+fn typed(found: Vec<Column>, declared: &IndexMap<String, String>, pinned: &[Column]) -> Vec<Column> {
     let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
     let with_type = |column: Column| {
         let declared = declared
@@ -220,11 +202,7 @@ fn typed(
 }
 
 /// Members that today's JSON does not have, but may have tomorrow.
-fn with_absent(
-    mut columns: Vec<Column>,
-    declared: &IndexMap<String, String>,
-    pinned: &[Column],
-) -> Vec<Column> {
+fn with_absent(mut columns: Vec<Column>, declared: &IndexMap<String, String>, pinned: &[Column]) -> Vec<Column> {
     let declared = declared.iter().map(|(name, data_type)| Column {
         name: name.clone(),
         data_type: data_type.clone(),
@@ -241,22 +219,14 @@ fn with_absent(
 }
 
 fn check_declared(columns: &[Column], kind: &SourceKind) -> Result<(), WarehouseError> {
-    let SourceKind::Csv {
-        columns: declared, ..
-    } = kind
-    else {
+    let SourceKind::Csv { columns: declared, .. } = kind else {
         return Ok(());
     };
-    let absent = declared.keys().find(|name| {
-        !columns
-            .iter()
-            .any(|column| column.name.eq_ignore_ascii_case(name))
-    });
+    let absent = declared
+        .keys()
+        .find(|name| !columns.iter().any(|column| column.name.eq_ignore_ascii_case(name)));
     let Some(absent) = absent else { return Ok(()) };
-    let names: Vec<_> = columns
-        .iter()
-        .map(|column| format!("`{}`", column.name))
-        .collect();
+    let names: Vec<_> = columns.iter().map(|column| format!("`{}`", column.name)).collect();
     Err(WarehouseError::Database {
         kind: "Source".to_owned(),
         message: format!(
@@ -268,13 +238,9 @@ fn check_declared(columns: &[Column], kind: &SourceKind) -> Result<(), Warehouse
 }
 
 fn struct_of(columns: &[Column]) -> String {
-    let fields = columns.iter().map(|column| {
-        format!(
-            "{}: {}",
-            quote::text(&column.name),
-            quote::text(&column.data_type)
-        )
-    });
+    let fields = columns
+        .iter()
+        .map(|column| format!("{}: {}", quote::text(&column.name), quote::text(&column.data_type)));
     format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
 }
 
@@ -285,17 +251,12 @@ fn of_source(source: &Source, error: WarehouseError) -> WarehouseError {
         WarehouseError::Database { message, .. } if error::is_missing(&message) => {
             WarehouseError::Missing { source_name, path }
         }
-        WarehouseError::Database { message, .. } if error::is_locked(&message) => {
-            WarehouseError::Locked {
-                source_name,
-                path,
-                message,
-            }
-        }
-        WarehouseError::Database { message, .. } => WarehouseError::Source {
+        WarehouseError::Database { message, .. } if error::is_locked(&message) => WarehouseError::Locked {
             source_name,
+            path,
             message,
         },
+        WarehouseError::Database { message, .. } => WarehouseError::Source { source_name, message },
         other => other,
     }
 }

@@ -52,10 +52,7 @@ fn rows_stream_with_typed_cells() {
         );
         assert_eq!(row.get::<bool>(3).unwrap(), n.is_multiple_of(2));
         assert_eq!(row.get::<u128>(4).unwrap(), u128::from(n) << 100);
-        assert_eq!(
-            row.get::<Option<i64>>(5).unwrap().is_some(),
-            n.is_multiple_of(3)
-        );
+        assert_eq!(row.get::<Option<i64>>(5).unwrap().is_some(), n.is_multiple_of(3));
         assert_eq!(row.get::<f64>(6).unwrap(), n as f64 / 2.0);
         assert_eq!(row.get::<&[u8]>(7).unwrap(), b"ab");
         count += 1;
@@ -75,20 +72,13 @@ fn a_cell_of_another_type_is_an_error() {
     assert!(read("SELECT -1 AS n").contains("column `n`"));
     assert!(read("SELECT NULL::INT AS n").contains("null"));
     assert!(read("SELECT 'x' AS n").contains("\"x\""));
-    assert!(
-        connection
-            .query_row("SELECT 1", |row| row.get::<u64>(1))
-            .is_err()
-    );
+    assert!(connection.query_row("SELECT 1", |row| row.get::<u64>(1)).is_err());
     assert!(
         connection
             .query_row("SELECT 1.5::DECIMAL(3,1)", |row| row.get::<u64>(0))
             .is_err()
     );
-    assert_eq!(
-        connection.scalar::<u64>("SELECT 1 WHERE false").unwrap(),
-        None
-    );
+    assert_eq!(connection.scalar::<u64>("SELECT 1 WHERE false").unwrap(), None);
 }
 
 #[test]
@@ -108,10 +98,7 @@ fn an_error_in_the_middle_of_a_stream_is_an_error_and_the_connection_lives() {
     assert!(error.contains("boom"), "{error}");
     assert!(count > 0, "nothing came before");
     drop(rows);
-    assert_eq!(
-        connection.scalar::<i64>("SELECT 42::BIGINT").unwrap(),
-        Some(42)
-    );
+    assert_eq!(connection.scalar::<i64>("SELECT 42::BIGINT").unwrap(), Some(42));
 }
 
 #[test]
@@ -120,16 +107,9 @@ fn a_dropped_stream_leaves_the_connection_usable() {
     let mut rows = connection
         .stream("SELECT * FROM range(1000000000)")
         .unwrap_or_else(|error| panic!("{error}"));
-    assert!(
-        rows.next_row()
-            .unwrap_or_else(|error| panic!("{error}"))
-            .is_some()
-    );
+    assert!(rows.next_row().unwrap_or_else(|error| panic!("{error}")).is_some());
     drop(rows);
-    assert_eq!(
-        connection.scalar::<i64>("SELECT 1::BIGINT").unwrap(),
-        Some(1)
-    );
+    assert_eq!(connection.scalar::<i64>("SELECT 1::BIGINT").unwrap(), Some(1));
 }
 
 #[test]
@@ -143,20 +123,12 @@ fn cancelling_ends_what_runs_and_what_comes_after_until_reset() {
         other.cancel();
     });
     let started = std::time::Instant::now();
-    let error = connection.scalar::<u128>(
-        "SELECT sum(outflow_hash(a.range, b.range)) FROM range(1000000) a, range(1000000) b",
-    );
-    assert!(
-        error.as_ref().is_err_and(WarehouseError::is_cancelled),
-        "{error:?}"
-    );
+    let error =
+        connection.scalar::<u128>("SELECT sum(outflow_hash(a.range, b.range)) FROM range(1000000) a, range(1000000) b");
+    assert!(error.as_ref().is_err_and(WarehouseError::is_cancelled), "{error:?}");
     assert!(started.elapsed() < std::time::Duration::from_secs(20));
     canceller.join().unwrap();
-    assert!(
-        connection
-            .execute("SELECT 1")
-            .is_err_and(|error| error.is_cancelled())
-    );
+    assert!(connection.execute("SELECT 1").is_err_and(|error| error.is_cancelled()));
     assert!(interrupter.is_cancelled());
     interrupter.reset();
     connection.execute("SELECT 1").unwrap();
@@ -218,7 +190,9 @@ fn progress_is_seen_from_another_thread() {
 fn appended_rows_count_when_finished() {
     let warehouse = open();
     let mut connection = warehouse.connect().unwrap();
-    connection.execute("CREATE TABLE t(a UBIGINT, b VARCHAR, c UHUGEINT, d BOOLEAN, e BLOB, f DOUBLE, g TINYINT)").unwrap();
+    connection
+        .execute("CREATE TABLE t(a UBIGINT, b VARCHAR, c UHUGEINT, d BOOLEAN, e BLOB, f DOUBLE, g TINYINT)")
+        .unwrap();
     let mut appender = connection
         .append("memory", "t")
         .unwrap_or_else(|error| panic!("{error}"));
@@ -232,9 +206,7 @@ fn appended_rows_count_when_finished() {
             Value::F64(0.5),
             Value::I64(-1),
         ] {
-            appender
-                .push(value)
-                .unwrap_or_else(|error| panic!("{error}"));
+            appender.push(value).unwrap_or_else(|error| panic!("{error}"));
         }
         appender.end_row().unwrap_or_else(|error| panic!("{error}"));
     }
@@ -253,16 +225,12 @@ fn appended_rows_count_when_finished() {
     let mut appender = connection
         .append("memory", "t")
         .unwrap_or_else(|error| panic!("{error}"));
-    appender
-        .push(Value::U64(1))
-        .unwrap_or_else(|error| panic!("{error}"));
+    appender.push(Value::U64(1)).unwrap_or_else(|error| panic!("{error}"));
     assert!(appender.end_row().is_err());
     drop(appender);
     assert!(connection.append("memory", "none").is_err());
     assert_eq!(
-        connection
-            .scalar::<u64>("SELECT count(*)::UBIGINT FROM t")
-            .unwrap(),
+        connection.scalar::<u64>("SELECT count(*)::UBIGINT FROM t").unwrap(),
         Some(5_000)
     );
 }
@@ -270,9 +238,7 @@ fn appended_rows_count_when_finished() {
 #[test]
 fn a_failed_transaction_leaves_nothing() {
     let mut connection = open().connect().unwrap();
-    connection
-        .execute("CREATE TABLE t(a INT PRIMARY KEY)")
-        .unwrap();
+    connection.execute("CREATE TABLE t(a INT PRIMARY KEY)").unwrap();
     let failed = connection.transaction(|connection| {
         connection.execute("INSERT INTO t VALUES (1)")?;
         connection.execute("INSERT INTO t VALUES (1)")

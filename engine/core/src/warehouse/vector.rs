@@ -230,12 +230,7 @@ impl Dictionary {
         let mut words = self.words.borrow_mut();
         let fetch = || {
             // SAFETY: the type is an enum, and the number comes from a vector of it.
-            let word = unsafe {
-                Allocated(ffi::duckdb_enum_dictionary_value(
-                    self.logical.0,
-                    u64::from(number),
-                ))
-            };
+            let word = unsafe { Allocated(ffi::duckdb_enum_dictionary_value(self.logical.0, u64::from(number))) };
             Rc::from(word.text())
         };
         Rc::clone(words.entry(number).or_insert_with(fetch))
@@ -333,11 +328,7 @@ unsafe fn kind_of(vector: ffi::duckdb_vector, logical: LogicalType) -> Result<Ki
         ffi::DUCKDB_TYPE_DUCKDB_TYPE_VARCHAR => {
             // SAFETY: the type is valid; the alias is null or allocated for us.
             let alias = unsafe { Allocated(ffi::duckdb_logical_type_get_alias(logical.0)) };
-            if alias.text() == "JSON" {
-                Kind::Json
-            } else {
-                Kind::Text
-            }
+            if alias.text() == "JSON" { Kind::Json } else { Kind::Text }
         }
         // SAFETY: the type is a decimal.
         ffi::DUCKDB_TYPE_DUCKDB_TYPE_DECIMAL => unsafe { decimal(&logical)? },
@@ -345,21 +336,13 @@ unsafe fn kind_of(vector: ffi::duckdb_vector, logical: LogicalType) -> Result<Ki
         ffi::DUCKDB_TYPE_DUCKDB_TYPE_ENUM => unsafe { enumeration(logical)? },
         // SAFETY: a list has a child.
         ffi::DUCKDB_TYPE_DUCKDB_TYPE_LIST => unsafe {
-            Kind::List(Box::new(Vector::new(ffi::duckdb_list_vector_get_child(
-                vector,
-            ))?))
+            Kind::List(Box::new(Vector::new(ffi::duckdb_list_vector_get_child(vector))?))
         },
         // SAFETY: an array has a child and a size.
         ffi::DUCKDB_TYPE_DUCKDB_TYPE_ARRAY => unsafe {
             let items = Vector::new(ffi::duckdb_array_vector_get_child(vector))?;
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "DuckDB's arrays end at 100,000 items"
-            )]
-            Kind::Array(
-                Box::new(items),
-                ffi::duckdb_array_type_array_size(logical.0) as usize,
-            )
+            #[expect(clippy::cast_possible_truncation, reason = "DuckDB's arrays end at 100,000 items")]
+            Kind::Array(Box::new(items), ffi::duckdb_array_type_array_size(logical.0) as usize)
         },
         // SAFETY: as the caller says.
         ffi::DUCKDB_TYPE_DUCKDB_TYPE_STRUCT => unsafe { structure(vector, &logical)? },
@@ -421,14 +404,9 @@ unsafe fn structure(vector: ffi::duckdb_vector, logical: &LogicalType) -> Result
     // SAFETY: the index is below the count, and the vector is the type's.
     let field = |index| unsafe {
         let name = Allocated(ffi::duckdb_struct_type_child_name(logical.0, index)).text();
-        Ok((
-            name,
-            Vector::new(ffi::duckdb_struct_vector_get_child(vector, index))?,
-        ))
+        Ok((name, Vector::new(ffi::duckdb_struct_vector_get_child(vector, index))?))
     };
-    let fields = (0..count)
-        .map(field)
-        .collect::<Result<Vec<_>, Unreadable>>()?;
+    let fields = (0..count).map(field).collect::<Result<Vec<_>, Unreadable>>()?;
     let mut by_name: Vec<usize> = (0..fields.len()).collect();
     // Stable, so that the unnamed fields of a tuple keep their order.
     by_name.sort_by(|a, b| fields[*a].0.cmp(&fields[*b].0));
@@ -462,8 +440,6 @@ unsafe fn union(vector: ffi::duckdb_vector, logical: &LogicalType) -> Result<Kin
             Vector::new(ffi::duckdb_struct_vector_get_child(vector, index + 1))?,
         ))
     };
-    let members = (0..count)
-        .map(member)
-        .collect::<Result<Vec<_>, Unreadable>>()?;
+    let members = (0..count).map(member).collect::<Result<Vec<_>, Unreadable>>()?;
     Ok(Kind::Union(Box::new(tags), members))
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn everything_arrives_once_within_the_limits() {
     let destination = Scripted::first(Vec::new());
     let outcomes = run(&destination, plan([Kind::Upsert; 2_345])).await;
@@ -13,7 +13,7 @@ async fn everything_arrives_once_within_the_limits() {
     assert!(outcomes.words.values().all(|word| *word == Word::Accepted));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn rule_24_batches_hold_one_kind_and_the_plans_order() {
     let destination = Scripted::first(Vec::new());
     let kinds = [[Kind::Insert; 7], [Kind::Update; 7], [Kind::Upsert; 7]].concat();
@@ -24,7 +24,7 @@ async fn rule_24_batches_hold_one_kind_and_the_plans_order() {
     assert_eq!(ordinals, (0..21).collect::<Vec<_>>());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn rule_24_a_batch_may_mix_kinds_where_the_target_says_so() {
     let mut destination = Scripted::first(Vec::new());
     destination.target.limits.mixed = true;
@@ -32,7 +32,7 @@ async fn rule_24_a_batch_may_mix_kinds_where_the_target_says_so() {
     assert_eq!(destination.sizes(), [3]);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn rule_24_a_batch_keeps_to_the_limit_in_bytes() {
     let mut destination = Scripted::first(Vec::new());
     destination.target.limits.bytes = u32::try_from(planned(Kind::Upsert, 0).operation.bytes() * 3).unwrap();
@@ -40,7 +40,7 @@ async fn rule_24_a_batch_keeps_to_the_limit_in_bytes() {
     assert_eq!(destination.sizes(), [3, 3, 3]);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn rule_24_every_removal_has_its_outcome_before_the_first_write_leaves() {
     let mut failures = 2;
     let destination = Scripted::new(move |batch| {
@@ -59,18 +59,28 @@ async fn rule_24_every_removal_has_its_outcome_before_the_first_write_leaves() {
     assert!(first_write >= 6);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn no_more_batches_are_in_flight_than_both_bounds_allow() {
     let destination = Scripted::first(Vec::new());
     run(&destination, plan([Kind::Upsert; 500])).await;
     assert_eq!(destination.flying.lock().unwrap().1, 4);
     let destination = Scripted::first(Vec::new());
-    let budgets = Budgets { in_flight: 2, ..Budgets::default() };
-    run_with(&destination, plan([Kind::Upsert; 500]), budgets, None, &Control::default()).await;
+    let budgets = Budgets {
+        in_flight: 2,
+        ..budgets()
+    };
+    run_with(
+        &destination,
+        plan([Kind::Upsert; 500]),
+        budgets,
+        None,
+        &Control::default(),
+    )
+    .await;
     assert_eq!(destination.flying.lock().unwrap().1, 2);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn rule_20_a_removal_of_what_is_gone_is_a_success() {
     let destination = Scripted::new(|batch| Ok(batch.iter().map(|_| Outcome::NoMatch).collect()));
     let outcomes = run(&destination, plan([Kind::Delete, Kind::Update])).await;
@@ -78,7 +88,7 @@ async fn rule_20_a_removal_of_what_is_gone_is_a_success() {
     assert_eq!(outcomes.delivered.counts.unmatched.added, 1);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_cancelled_run_waits_for_what_is_in_flight_and_sends_no_more() {
     let control = Control::default();
     let cancel = control.clone();
@@ -86,7 +96,7 @@ async fn a_cancelled_run_waits_for_what_is_in_flight_and_sends_no_more() {
         cancel.cancel();
         Ok(accepted(batch))
     });
-    let outcomes = run_with(&destination, plan([Kind::Upsert; 500]), Budgets::default(), None, &control).await;
+    let outcomes = run_with(&destination, plan([Kind::Upsert; 500]), budgets(), None, &control).await;
     assert_eq!(outcomes.delivered.end, End::Cancelled);
     let sent = destination.sizes().iter().sum::<usize>() as u64;
     assert!(sent < 100);
@@ -94,23 +104,32 @@ async fn a_cancelled_run_waits_for_what_is_in_flight_and_sends_no_more() {
     assert_eq!(outcomes.delivered.counts.aborted.total(), 500 - sent);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn what_outlasts_the_grace_time_is_unknown() {
     let control = Control::default();
     let mut destination = Scripted::first(Vec::new());
     destination.latency = Duration::from_secs(3_600);
+    let hasty = Budgets {
+        grace: Duration::from_millis(50),
+        ..budgets()
+    };
     let cancel = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
         control.cancel();
     };
-    let (outcomes, ()) =
-        tokio::join!(run_with(&destination, plan([Kind::Upsert; 100]), Budgets::default(), None, &control), cancel);
+    let (outcomes, ()) = tokio::join!(
+        run_with(&destination, plan([Kind::Upsert; 100]), hasty, None, &control),
+        cancel
+    );
     assert_eq!(outcomes.delivered.end, End::Cancelled);
     assert_eq!(outcomes.delivered.counts.unknown.total(), 40);
-    assert_eq!(outcomes.words.values().filter(|word| **word == Word::Attempted).count(), 40);
+    assert_eq!(
+        outcomes.words.values().filter(|word| **word == Word::Attempted).count(),
+        40
+    );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn rule_06_records_that_count_at_the_end_are_unknown_without_it() {
     let mut destination = Scripted::first(vec![Err(Failure::Unauthorized("who?".into()))]);
     destination.target.counting = Counting::Finish;

@@ -10,10 +10,16 @@ fn answer(random: &mut StdRng, batch: &[Operation]) -> Result<Vec<Outcome>, Fail
     match random.random_range(0..20) {
         0 => Err(Failure::Transient("down".into())),
         1 => Err(Failure::Uncertain("cut".into())),
-        2 => Err(Failure::RateLimited { wait: None, message: "slow".into() }),
+        2 => Err(Failure::RateLimited {
+            wait: None,
+            message: "slow".into(),
+        }),
         3 => Err(Failure::TooLarge("large".into())),
         4 => Err(refused()),
-        5 => Err(Failure::Trapped { message: "trap".into(), sent: random.random() }),
+        5 => Err(Failure::Trapped {
+            message: "trap".into(),
+            sent: random.random(),
+        }),
         6 if random.random_range(0..20) == 0 => Err(Failure::Fatal("no".into())),
         _ => Ok(batch
             .iter()
@@ -23,7 +29,9 @@ fn answer(random: &mut StdRng, batch: &[Operation]) -> Result<Vec<Outcome>, Fail
                 2 => Outcome::Retry { after: None },
                 3 => Outcome::NotAttempted,
                 4 => Outcome::Unknown { reason: "?".into() },
-                _ => Outcome::Accepted { id: random.random_bool(0.5).then(|| "id".into()) },
+                _ => Outcome::Accepted {
+                    id: random.random_bool(0.5).then(|| "id".into()),
+                },
             })
             .collect()),
     }
@@ -41,7 +49,7 @@ proptest! {
         idempotent in any::<bool>(),
     ) {
         let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut random = StdRng::seed_from_u64(seed);
             let mut accepted_before = std::collections::BTreeSet::new();

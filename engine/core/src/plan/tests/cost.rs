@@ -5,12 +5,7 @@ use super::*;
 /// CPU seconds of this process, all threads.
 fn cpu() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<_> = stat
-        .rsplit(')')
-        .next()
-        .unwrap()
-        .split_whitespace()
-        .collect();
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
 }
 
@@ -91,8 +86,7 @@ fn a_million_rows_of_fifteen_columns() {
                 })
             })
             .unwrap();
-        let projection =
-            Projection::new(&model, &world.sync, &columns, |_| unreachable!()).unwrap();
+        let projection = Projection::new(&model, &world.sync, &columns, |_| unreachable!()).unwrap();
         let mut ledger = timed("open", || world.open(&warehouse, None).unwrap());
         ledger
             .bind(&mut connection, &world.binding(), &projection.layout)
@@ -101,10 +95,7 @@ fn a_million_rows_of_fifteen_columns() {
         let planned = timed("prepare", || {
             prepare(&mut connection, &mut ledger, &world.request(&projection)).unwrap()
         });
-        println!(
-            "run {run}: {:?} shortcut {}",
-            planned.counts, planned.shortcut
-        );
+        println!("run {run}: {:?} shortcut {}", planned.counts, planned.shortcut);
         if !planned.deliver {
             continue;
         }
@@ -144,20 +135,11 @@ fn a_million_rows_of_fifteen_columns() {
             });
         timed("fold", || {
             ledger
-                .fold(
-                    &mut connection,
-                    Reader::open(&world.journal_path()).unwrap(),
-                )
+                .fold(&mut connection, Reader::open(&world.journal_path()).unwrap())
                 .unwrap()
         });
         std::fs::remove_file(world.journal_path()).unwrap();
     }
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    println!(
-        "{}",
-        status
-            .lines()
-            .find(|line| line.starts_with("VmHWM"))
-            .unwrap()
-    );
+    println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap());
 }

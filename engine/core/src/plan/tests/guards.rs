@@ -68,10 +68,7 @@ fn rule_35_a_field_that_turns_null_stops_the_run() {
     let mut world = guarded(OnRemoved::Delete);
     world.rows(&format!("{}, {}", many(1..=7, "NULL"), many(8..=20, "1")));
     let stopped = stop(&world);
-    assert!(
-        stopped.reason.contains("`n` turns null in 7 of 20"),
-        "{stopped}"
-    );
+    assert!(stopped.reason.contains("`n` turns null in 7 of 20"), "{stopped}");
     world.allow = vec![stopped.token];
     assert_eq!(world.run().planned.counts.planned, split(0, 7, 0));
 }
@@ -79,19 +76,10 @@ fn rule_35_a_field_that_turns_null_stops_the_run() {
 #[test]
 fn rule_35_a_column_of_another_type_stops_the_run_and_a_wider_one_does_not() {
     let mut world = guarded(OnRemoved::Delete);
-    assert!(
-        world
-            .rows(&many(1..=20, "1::BIGINT"))
-            .run()
-            .operations
-            .is_empty()
-    );
+    assert!(world.rows(&many(1..=20, "1::BIGINT")).run().operations.is_empty());
     world.rows(&many(1..=20, "'1'"));
     let stopped = stop(&world);
-    assert!(
-        stopped.reason.contains("BIGINT and is VARCHAR"),
-        "{stopped}"
-    );
+    assert!(stopped.reason.contains("BIGINT and is VARCHAR"), "{stopped}");
     world.allow = vec![stopped.token];
     assert_eq!(world.run().planned.counts.planned, split(0, 20, 0));
 }

@@ -50,12 +50,7 @@ fn rule_18_nothing_lets_the_entry_go_and_shows_it_as_removed() {
     );
     assert_eq!(world.entries().len(), 1);
     assert_eq!(
-        world
-            .rows("(1, 'a', 1), (2, 'b', 2)")
-            .run()
-            .planned
-            .counts
-            .planned,
+        world.rows("(1, 'a', 1), (2, 'b', 2)").run().planned.counts.planned,
         split(1, 0, 0)
     );
 }
@@ -79,10 +74,7 @@ fn rule_18_clear_empties_the_mapped_fields_but_those_of_key_and_match() {
     assert_eq!(done.sent(), ["clear b {\"n\":null,\"tag\":null}"]);
     assert_eq!(world.entries().len(), 1);
     let back = world.rows("(1, 'a', 1), (2, 'b', 2)").run();
-    assert_eq!(
-        back.sent(),
-        ["upsert b {\"n\":2,\"mail\":\"b\",\"tag\":\"fleet\"}"]
-    );
+    assert_eq!(back.sent(), ["upsert b {\"n\":2,\"mail\":\"b\",\"tag\":\"fleet\"}"]);
 }
 
 #[test]
@@ -101,10 +93,7 @@ fn rule_18_what_the_target_does_not_support_is_refused() {
     world.sync.on_removed = OnRemoved::Nothing;
     world.run();
     world.sync.mode = Mode::Update;
-    assert!(matches!(
-        world.run_with(|_| Answer::Accept),
-        Err(PlanError::Refused(_))
-    ));
+    assert!(matches!(world.run_with(|_| Answer::Accept), Err(PlanError::Refused(_))));
 }
 
 #[test]
@@ -114,11 +103,7 @@ fn rule_19_a_key_that_left_in_insert_mode_is_remembered() {
     let left = world.rows("(1, 'a', 1)").run();
     assert_eq!(left.planned.counts.withheld, split(0, 0, 1));
     assert_eq!(world.entries()[1], "{\"id\":2} 2 {\"n\":2} memory");
-    assert_eq!(
-        world.run().planned.counts.changes,
-        split(0, 0, 0),
-        "it is told once"
-    );
+    assert_eq!(world.run().planned.counts.changes, split(0, 0, 0), "it is told once");
     let back = world.rows("(1, 'a', 1), (2, 'b', 3)").run();
     assert!(back.operations.is_empty());
     world.sync.returning = Returning::Insert;
@@ -130,14 +115,8 @@ fn rule_19_a_key_that_left_in_insert_mode_is_remembered() {
 fn rule_19_an_uncertain_removal_is_repeated_before_its_row_is_inserted_again() {
     let mut world = World::new().mode(Mode::Insert, OnRemoved::Delete);
     world.rows("(1, 'a', 1), (9, 'z', 9)").run();
-    world
-        .rows("(9, 'z', 9)")
-        .run_with(|_| Answer::Unknown)
-        .unwrap();
-    assert_eq!(
-        world.rows("(1, 'a', 1), (9, 'z', 9)").run().heads(),
-        ["delete 1"]
-    );
+    world.rows("(9, 'z', 9)").run_with(|_| Answer::Unknown).unwrap();
+    assert_eq!(world.rows("(1, 'a', 1), (9, 'z', 9)").run().heads(), ["delete 1"]);
     assert_eq!(world.run().heads(), ["insert 1"]);
 }
 
@@ -161,10 +140,7 @@ fn rule_20_an_update_without_match_waits_for_a_change_or_a_growing_number_of_run
 fn rule_20_an_upsert_that_finds_no_record_is_made_again() {
     let mut world = World::new();
     world.rows("(1, 'a', 1)").run();
-    world
-        .rows("(1, 'a', 2)")
-        .run_with(|_| Answer::NoMatch)
-        .unwrap();
+    world.rows("(1, 'a', 2)").run_with(|_| Answer::NoMatch).unwrap();
     assert_eq!(world.entries(), Vec::<String>::new());
     assert_eq!(world.run().planned.counts.planned, split(1, 0, 0));
 }
@@ -183,31 +159,20 @@ fn rule_22_a_full_resync_sends_every_row_and_removes_none() {
     let mut world = World::new().mode(Mode::Upsert, OnRemoved::Nothing);
     world.rows("(1, 'a', 1), (2, 'b', 2), (3, 'c', 3)").run();
     world.full_resync = true;
-    let done = world
-        .rows("(1, 'a', 1), (2, 'b', 2)")
-        .run_with(|operation| match plain(&operation.match_value).as_str() {
-            "1" => Answer::Accept,
-            _ => Answer::NotSent,
-        });
+    let done =
+        world
+            .rows("(1, 'a', 1), (2, 'b', 2)")
+            .run_with(|operation| match plain(&operation.match_value).as_str() {
+                "1" => Answer::Accept,
+                _ => Answer::NotSent,
+            });
     assert_eq!(done.unwrap().planned.counts.planned, split(2, 0, 0));
-    assert_eq!(
-        world.entries().len(),
-        3,
-        "what left is forgotten at the end only"
-    );
+    assert_eq!(world.entries().len(), 3, "what left is forgotten at the end only");
     world.full_resync = false;
     let continued = world.run_with(of(Answer::Reject, "2")).unwrap();
-    assert_eq!(
-        continued.heads(),
-        ["upsert 2"],
-        "it goes on where it was stopped"
-    );
+    assert_eq!(continued.heads(), ["upsert 2"], "it goes on where it was stopped");
     assert_eq!(world.entries().len(), 2);
-    assert_eq!(
-        world.run().heads(),
-        ["upsert 2"],
-        "an old entry never counts as equal"
-    );
+    assert_eq!(world.run().heads(), ["upsert 2"], "an old entry never counts as equal");
     assert!(world.run().operations.is_empty());
 }
 
@@ -217,10 +182,7 @@ fn rule_22_a_full_resync_that_does_harm_is_refused_unless_forced() {
     world.rows("(1, 'a', 1)").run();
     world.full_resync = true;
     let error = world.run_with(|_| Answer::Accept).unwrap_err().to_string();
-    assert!(
-        error.contains("a second time") && error.contains("--force"),
-        "{error}"
-    );
+    assert!(error.contains("a second time") && error.contains("--force"), "{error}");
     world.force = true;
     assert_eq!(world.run().heads(), ["insert 1"]);
     let mut world = World::new();
@@ -247,10 +209,7 @@ fn rule_15_an_edited_mapping_is_refused_but_by_a_full_resync() {
     world.full_resync = true;
     assert_eq!(
         world.run().sent(),
-        [
-            "upsert 1 {\"n\":1,\"mail\":\"A\"}",
-            "upsert 2 {\"n\":2,\"mail\":\"B\"}"
-        ]
+        ["upsert 1 {\"n\":1,\"mail\":\"A\"}", "upsert 2 {\"n\":2,\"mail\":\"B\"}"]
     );
     world.full_resync = false;
     assert!(world.run().planned.shortcut);

@@ -16,16 +16,10 @@ fn rule_12_a_move_removes_at_the_old_place_and_writes_at_the_new_one() {
 fn rule_12_the_old_entry_ends_when_its_removal_is_acknowledged_whatever_becomes_of_the_write() {
     let mut world = World::matched();
     world.rows("(1, 'a', 1)").run();
-    world
-        .rows("(1, 'b', 1)")
-        .run_with(of(Answer::Reject, "b"))
-        .unwrap();
+    world.rows("(1, 'b', 1)").run_with(of(Answer::Reject, "b")).unwrap();
     assert_eq!(world.entries(), Vec::<String>::new());
     assert_eq!(world.run().heads(), ["upsert b"]);
-    world
-        .rows("(1, 'c', 1)")
-        .run_with(of(Answer::Reject, "b"))
-        .unwrap();
+    world.rows("(1, 'c', 1)").run_with(of(Answer::Reject, "b")).unwrap();
     assert_eq!(
         world.entries(),
         ["{\"id\":1} \"b\" {\"n\":1}", "{\"id\":1} \"c\" {\"n\":1}"]
@@ -61,10 +55,7 @@ fn rule_12_a_removal_of_a_place_that_a_row_has_is_owed_and_superseded_by_a_write
 fn rule_12_an_owed_removal_is_sent_once_no_row_wants_the_place() {
     let mut world = World::matched();
     world.rows("(1, 'a', 1)").run();
-    let owed = world
-        .rows("(2, 'a', 2)")
-        .run_with(|_| Answer::Reject)
-        .unwrap();
+    let owed = world.rows("(2, 'a', 2)").run_with(|_| Answer::Reject).unwrap();
     assert_eq!(owed.heads(), ["upsert a"]);
     assert_eq!(world.emptied().run().heads(), ["delete a"]);
     assert_eq!(world.entries(), Vec::<String>::new());
@@ -83,18 +74,9 @@ fn rule_09_removals_owed_on_account_of_an_invalid_row_wait() {
 #[test]
 fn rule_03_an_uncertain_key_remembers_every_place() {
     let mut world = World::matched();
-    world
-        .rows("(1, 'a', 1)")
-        .run_with(|_| Answer::Unknown)
-        .unwrap();
-    assert_eq!(
-        world.entries(),
-        ["{\"id\":1} \"a\" {\"n\":1} never uncertain"]
-    );
-    let moved = world
-        .rows("(1, 'b', 1)")
-        .run_with(|_| Answer::Unknown)
-        .unwrap();
+    world.rows("(1, 'a', 1)").run_with(|_| Answer::Unknown).unwrap();
+    assert_eq!(world.entries(), ["{\"id\":1} \"a\" {\"n\":1} never uncertain"]);
+    let moved = world.rows("(1, 'b', 1)").run_with(|_| Answer::Unknown).unwrap();
     assert_eq!(moved.heads(), ["delete a", "upsert b"]);
     assert_eq!(
         world.entries(),
@@ -134,10 +116,7 @@ fn rule_12_an_unknown_write_makes_the_others_at_its_place_uncertain() {
 fn rule_12_at_most_one_removal_per_place() {
     let mut world = World::matched();
     world.rows("(1, 'a', 1)").run();
-    world
-        .rows("(2, 'a', 2)")
-        .run_with(|_| Answer::Unknown)
-        .unwrap();
+    world.rows("(2, 'a', 2)").run_with(|_| Answer::Unknown).unwrap();
     assert_eq!(world.entries().len(), 2);
     let gone = world.emptied().run();
     assert_eq!(gone.heads(), ["delete a"]);
@@ -152,10 +131,7 @@ fn rule_12_at_most_one_removal_per_place() {
 fn rule_20_a_removal_that_finds_nothing_is_done() {
     let mut world = World::new();
     world.rows("(1, 'a', 1), (2, 'b', 2)").run();
-    let done = world
-        .rows("(2, 'b', 2)")
-        .run_with(|_| Answer::NoMatch)
-        .unwrap();
+    let done = world.rows("(2, 'b', 2)").run_with(|_| Answer::NoMatch).unwrap();
     assert_eq!(done.folded.unwrap().counts.succeeded, split(0, 0, 1));
     assert_eq!(world.entries(), ["{\"id\":2} 2 {\"n\":2}"]);
 }

@@ -16,10 +16,7 @@ fn previewed(world: &World) -> (Planned, Vec<Operation>, Vec<Sample>) {
     let operations = planned.operations(connection).next(100).unwrap();
     (
         planned,
-        operations
-            .into_iter()
-            .map(|planned| planned.operation)
-            .collect(),
+        operations.into_iter().map(|planned| planned.operation).collect(),
         samples,
     )
 }
@@ -35,13 +32,7 @@ fn rule_31_a_preview_shows_what_a_run_sends_and_changes_nothing() {
     assert_eq!(world.entries(), entries);
     let shown: Vec<_> = samples
         .iter()
-        .map(|one| {
-            (
-                one.change.as_str(),
-                one.before.as_deref(),
-                one.after.as_deref(),
-            )
-        })
+        .map(|one| (one.change.as_str(), one.before.as_deref(), one.after.as_deref()))
         .collect();
     assert_eq!(
         shown,
@@ -60,10 +51,7 @@ fn rule_31_a_preview_of_a_first_run_makes_no_ledger() {
     let mut world = World::new();
     world.rows("(1, 'a', 1)");
     let (planned, operations, _) = previewed(&world);
-    assert_eq!(
-        (planned.counts.planned, operations.len()),
-        (split(1, 0, 0), 1)
-    );
+    assert_eq!((planned.counts.planned, operations.len()), (split(1, 0, 0), 1));
     assert!(!world.ledger_path().exists());
 }
 
@@ -78,9 +66,6 @@ fn rule_31_a_preview_of_edited_mappings_leaves_the_ledger_as_it_is() {
     world.full_resync = true;
     let (planned, _, samples) = previewed(&world);
     assert_eq!(planned.counts.planned, split(1, 0, 0));
-    assert_eq!(
-        samples[0].before.as_deref(),
-        Some("{\"n\":1,\"mail\":null}")
-    );
+    assert_eq!(samples[0].before.as_deref(), Some("{\"n\":1,\"mail\":null}"));
     assert_eq!(world.entries(), ["{\"id\":1} 1 {\"n\":1}"]);
 }

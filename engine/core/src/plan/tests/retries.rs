@@ -9,13 +9,7 @@ fn id(done: &Done, at: usize) -> String {
 #[test]
 fn rule_27_a_retry_keeps_its_id_and_a_to_b_to_a_has_three() {
     let mut world = World::new();
-    let first = id(
-        &world
-            .rows("(1, 'a', 1)")
-            .run_with(|_| Answer::Reject)
-            .unwrap(),
-        0,
-    );
+    let first = id(&world.rows("(1, 'a', 1)").run_with(|_| Answer::Reject).unwrap(), 0);
     assert_eq!(
         id(&world.run_with(|_| Answer::Unknown).unwrap(), 0),
         first,
@@ -30,37 +24,16 @@ fn rule_27_a_retry_keeps_its_id_and_a_to_b_to_a_has_three() {
 #[test]
 fn rule_27_another_operation_at_the_key_ends_the_id() {
     let mut world = World::new();
-    let first = id(
-        &world
-            .rows("(1, 'a', 1)")
-            .run_with(|_| Answer::Reject)
-            .unwrap(),
-        0,
-    );
-    world
-        .rows("(1, 'a', 2)")
-        .run_with(|_| Answer::Reject)
-        .unwrap();
-    let again = id(
-        &world
-            .rows("(1, 'a', 1)")
-            .run_with(|_| Answer::Reject)
-            .unwrap(),
-        0,
-    );
+    let first = id(&world.rows("(1, 'a', 1)").run_with(|_| Answer::Reject).unwrap(), 0);
+    world.rows("(1, 'a', 2)").run_with(|_| Answer::Reject).unwrap();
+    let again = id(&world.rows("(1, 'a', 1)").run_with(|_| Answer::Reject).unwrap(), 0);
     assert_ne!(first, again);
 }
 
 #[test]
 fn rule_27_an_aborted_operation_in_between_ends_nothing() {
     let mut world = World::new();
-    let first = id(
-        &world
-            .rows("(1, 'a', 1)")
-            .run_with(|_| Answer::Unknown)
-            .unwrap(),
-        0,
-    );
+    let first = id(&world.rows("(1, 'a', 1)").run_with(|_| Answer::Unknown).unwrap(), 0);
     world.run_with(|_| Answer::NotSent).unwrap();
     assert_eq!(id(&world.run(), 0), first);
 }
@@ -68,10 +41,7 @@ fn rule_27_an_aborted_operation_in_between_ends_nothing() {
 #[test]
 fn rule_27_an_uncertain_insert_is_retried_as_first_sent_and_then_follows_the_source() {
     let mut world = World::new().mode(Mode::Insert, OnRemoved::Nothing);
-    let first = world
-        .rows("(1, 'a', 1)")
-        .run_with(|_| Answer::Unknown)
-        .unwrap();
+    let first = world.rows("(1, 'a', 1)").run_with(|_| Answer::Unknown).unwrap();
     let again = world.rows("(1, 'a', 2)").run();
     assert_eq!(again.sent(), ["insert 1 {\"n\":1}"]);
     assert_eq!(id(&again, 0), id(&first, 0));
@@ -83,17 +53,10 @@ fn rule_27_an_uncertain_insert_is_retried_as_first_sent_and_then_follows_the_sou
 fn rule_03_an_uncertain_key_is_in_every_plan_until_accepted() {
     let mut world = World::new();
     world.rows("(1, 'a', 1)").run();
-    world
-        .rows("(1, 'a', 2)")
-        .run_with(|_| Answer::Unknown)
-        .unwrap();
+    world.rows("(1, 'a', 2)").run_with(|_| Answer::Unknown).unwrap();
     // The source reverts: the destination may have 2 all the same.
     assert_eq!(
-        world
-            .rows("(1, 'a', 1)")
-            .run_with(|_| Answer::Reject)
-            .unwrap()
-            .sent(),
+        world.rows("(1, 'a', 1)").run_with(|_| Answer::Reject).unwrap().sent(),
         ["upsert 1 {\"n\":1}"]
     );
     assert_eq!(world.run().sent(), ["upsert 1 {\"n\":1}"]);

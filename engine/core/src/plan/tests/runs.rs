@@ -9,20 +9,14 @@ fn rule_01_entries_hold_what_was_acknowledged() {
     assert_eq!(first.sent(), ["upsert 1 {\"n\":10}", "upsert 2 {\"n\":20}"]);
     assert_eq!(first.planned.counts.planned, split(2, 0, 0));
     assert_eq!(first.folded.unwrap().counts.succeeded, split(2, 0, 0));
-    assert_eq!(
-        world.entries(),
-        ["{\"id\":1} 1 {\"n\":10}", "{\"id\":2} 2 {\"n\":20}"]
-    );
+    assert_eq!(world.entries(), ["{\"id\":1} 1 {\"n\":10}", "{\"id\":2} 2 {\"n\":20}"]);
     let rejected = world
         .rows("(1, 'a', 11), (3, 'c', 30)")
         .run_with(|_| Answer::Reject)
         .unwrap();
     assert_eq!(rejected.heads(), ["delete 2", "upsert 1", "upsert 3"]);
     assert_eq!(rejected.folded.unwrap().counts.rejected, split(1, 1, 1));
-    assert_eq!(
-        world.entries(),
-        ["{\"id\":1} 1 {\"n\":10}", "{\"id\":2} 2 {\"n\":20}"]
-    );
+    assert_eq!(world.entries(), ["{\"id\":1} 1 {\"n\":10}", "{\"id\":2} 2 {\"n\":20}"]);
     assert_eq!(
         world.unsettled(),
         [
@@ -55,16 +49,14 @@ fn rule_02_rejected_operations_are_retried_with_the_present_values_until_the_sou
 #[test]
 fn rule_04_what_was_planned_and_not_attempted_is_aborted_and_nothing_else() {
     let mut world = World::new();
-    let done = world
-        .rows("(1, 'a', 10), (2, 'b', 20), (3, 'c', 30)")
-        .run_until(
-            |operation| match plain(&operation.match_value).as_str() {
-                "1" => Answer::Accept,
-                "2" => Answer::Silence,
-                _ => Answer::NotSent,
-            },
-            false,
-        );
+    let done = world.rows("(1, 'a', 10), (2, 'b', 20), (3, 'c', 30)").run_until(
+        |operation| match plain(&operation.match_value).as_str() {
+            "1" => Answer::Accept,
+            "2" => Answer::Silence,
+            _ => Answer::NotSent,
+        },
+        false,
+    );
     assert!(done.unwrap().folded.is_none());
     let next = world.run();
     assert_eq!(next.heads(), ["upsert 2", "upsert 3"]);
@@ -74,25 +66,14 @@ fn rule_04_what_was_planned_and_not_attempted_is_aborted_and_nothing_else() {
 #[test]
 fn rule_04_a_journal_is_folded_once() {
     let mut world = World::new();
-    world
-        .rows("(1, 'a', 10)")
-        .run_until(|_| Answer::Accept, false)
-        .unwrap();
+    world.rows("(1, 'a', 10)").run_until(|_| Answer::Accept, false).unwrap();
     let warehouse = world.warehouse();
     let mut connection = warehouse.connect().unwrap();
     let mut ledger = world.open(&warehouse, None).unwrap();
-    let folded = ledger
-        .recover(&mut connection, &world.journal_path())
-        .unwrap()
-        .unwrap();
+    let folded = ledger.recover(&mut connection, &world.journal_path()).unwrap().unwrap();
     assert_eq!(folded.counts.succeeded, split(1, 0, 0));
     let sequence = ledger.meta().unwrap().sequence;
-    assert_eq!(
-        ledger
-            .recover(&mut connection, &world.journal_path())
-            .unwrap(),
-        None
-    );
+    assert_eq!(ledger.recover(&mut connection, &world.journal_path()).unwrap(), None);
     assert_eq!(ledger.meta().unwrap().sequence, sequence);
 }
 
@@ -101,10 +82,7 @@ fn rule_36_a_run_without_changes_ends_after_the_query() {
     let mut world = World::new();
     world.rows("(1, 'a', 10), (2, 'b', 20)").run();
     let second = world.rows("(2, 'x', 20), (1, 'y', 10)").run();
-    assert!(
-        second.planned.shortcut,
-        "columns that no mapping reads do not count"
-    );
+    assert!(second.planned.shortcut, "columns that no mapping reads do not count");
     assert_eq!(second.planned.counts.unchanged, 2);
     world
         .rows("(1, 'a', 10), (2, 'b', 21)")
@@ -113,10 +91,7 @@ fn rule_36_a_run_without_changes_ends_after_the_query() {
     let third = world.rows("(1, 'a', 10), (2, 'b', 20)").run();
     assert!(!third.planned.shortcut, "something was unsettled");
     assert!(third.operations.is_empty());
-    assert!(
-        world.run().planned.shortcut,
-        "the run before left nothing open"
-    );
+    assert!(world.run().planned.shortcut, "the run before left nothing open");
 }
 
 #[test]
@@ -167,15 +142,9 @@ fn rule_07_a_lost_or_older_ledger_stops_the_run() {
     std::fs::remove_file(world.ledger_path()).unwrap();
     let _ = std::fs::remove_file(world.ledger_path().with_extension("duckdb.wal"));
     let error = world.open(&world.warehouse(), Some(&note)).unwrap_err();
-    assert!(
-        matches!(error, LedgerError::Lost { rows: 1, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, LedgerError::Lost { rows: 1, .. }), "{error}");
     assert!(error.to_string().contains("rebaseline"), "{error}");
-    assert!(
-        !world.ledger_path().exists(),
-        "nothing was made in its place"
-    );
+    assert!(!world.ledger_path().exists(), "nothing was made in its place");
 }
 
 #[test]
@@ -201,15 +170,9 @@ fn rule_07_a_ledger_of_another_sync_target_or_key_stops_the_run() {
         .is_ok()
     );
     let other = |binding: &mut Binding<'_>| binding.target.account = Some("other".into());
-    assert!(matches!(
-        bind(&world, &other),
-        Err(LedgerError::OtherTarget { .. })
-    ));
+    assert!(matches!(bind(&world, &other), Err(LedgerError::OtherTarget { .. })));
     world.key = vec!["id", "email"];
-    assert!(matches!(
-        bind(&world, &|_| ()),
-        Err(LedgerError::OtherKey { .. })
-    ));
+    assert!(matches!(bind(&world, &|_| ()), Err(LedgerError::OtherKey { .. })));
 }
 
 #[test]
@@ -233,9 +196,7 @@ fn rule_08_a_newer_ledger_is_refused() {
 #[test]
 fn rule_33_the_sums_of_the_counts_hold() {
     let mut world = World::matched();
-    world
-        .rows("(1, 'a', 1), (2, 'b', 2), (3, 'c', 3), (4, 'd', 4)")
-        .run();
+    world.rows("(1, 'a', 1), (2, 'b', 2), (3, 'c', 3), (4, 'd', 4)").run();
     let done = world
         .rows("(1, 'b', 1), (2, 'x', 2), (3, 'c', 9), (5, 'e', 5), (NULL, 'f', 6)")
         .run_with(|operation| match plain(&operation.match_value).as_str() {

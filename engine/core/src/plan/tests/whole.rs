@@ -23,10 +23,7 @@ fn rule_24_a_whole_target_gets_every_row_whenever_anything_changed() {
     assert_eq!(done.sent(), ["upsert 1 {\"n\":1}", "upsert 2 {\"n\":9}"]);
     assert_eq!(done.planned.counts.planned, split(0, 2, 0));
     assert_eq!(done.planned.counts.withheld, split(0, 0, 1));
-    assert_eq!(
-        world.entries(),
-        ["{\"id\":1} 1 {\"n\":1}", "{\"id\":2} 2 {\"n\":9}"]
-    );
+    assert_eq!(world.entries(), ["{\"id\":1} 1 {\"n\":1}", "{\"id\":2} 2 {\"n\":9}"]);
     assert!(world.run().planned.shortcut);
 }
 

@@ -38,9 +38,7 @@ impl Form<'_> {
     fn only_field(&self) -> Option<&str> {
         let properties = self.schema.get("properties")?.as_object()?;
         match (properties.len(), self.required().as_slice()) {
-            (1, [name]) if properties.contains_key(*name) => {
-                properties.keys().next().map(String::as_str)
-            }
+            (1, [name]) if properties.contains_key(*name) => properties.keys().next().map(String::as_str),
             _ => None,
         }
     }
@@ -48,19 +46,14 @@ impl Form<'_> {
     /// Whether the value is of another type than this form.
     fn is_of_another_type(&self, pointer: &str) -> bool {
         self.errors.iter().any(|error| {
-            error.instance_path().as_str() == pointer
-                && matches!(error.kind(), ValidationErrorKind::Type { .. })
+            error.instance_path().as_str() == pointer && matches!(error.kind(), ValidationErrorKind::Type { .. })
         })
     }
 }
 
 impl Check<'_> {
     /// A value that fits none of the forms.
-    pub(super) fn forms(
-        &mut self,
-        error: &ValidationError<'_>,
-        context: &[Vec<ValidationError<'static>>],
-    ) {
+    pub(super) fn forms(&mut self, error: &ValidationError<'_>, context: &[Vec<ValidationError<'static>>]) {
         let schemas = self.branches(error);
         let forms: Vec<Form<'_>> = (schemas.into_iter().zip(context))
             .map(|(schema, errors)| Form { schema, errors })
@@ -78,13 +71,8 @@ impl Check<'_> {
         if let (Value::Object(fields), Some(tag)) = (value, tag_of(&forms)) {
             return self.tagged(pointer, fields.get(&tag), &tag, &forms);
         }
-        if let (Value::Object(_), Some(names)) = (
-            value,
-            forms
-                .iter()
-                .map(Form::only_field)
-                .collect::<Option<Vec<_>>>(),
-        ) {
+        if let (Value::Object(_), Some(names)) = (value, forms.iter().map(Form::only_field).collect::<Option<Vec<_>>>())
+        {
             let named: Vec<&Form<'_>> = (forms.iter().zip(&names))
                 .filter(|(_, name)| value.get(**name).is_some())
                 .map(|(form, _)| form)
@@ -108,11 +96,7 @@ impl Check<'_> {
                     .collect();
                 types.dedup();
                 let found = self.found(pointer, value);
-                self.push(
-                    pointer,
-                    format!("found {found}; must be {}", types.join(" or ")),
-                    None,
-                );
+                self.push(pointer, format!("found {found}; must be {}", types.join(" or ")), None);
             }
         }
     }
@@ -122,10 +106,7 @@ impl Check<'_> {
         let forms: Vec<Form<'_>> = self
             .branches(error)
             .into_iter()
-            .map(|schema| Form {
-                schema,
-                errors: &[],
-            })
+            .map(|schema| Form { schema, errors: &[] })
             .collect();
         let pointer = error.instance_path().as_str();
         if forms.iter().all(is_requirement) {
@@ -136,43 +117,26 @@ impl Check<'_> {
             let names: Vec<&str> = forms.iter().flat_map(Form::required).collect();
             self.exactly_one(pointer, error.instance(), &names);
         } else {
-            self.push(
-                pointer,
-                "fits several forms that exclude each other".to_owned(),
-                None,
-            );
+            self.push(pointer, "fits several forms that exclude each other".to_owned(), None);
         }
     }
 
     /// A form is chosen by the value of a field.
     fn tagged(&mut self, pointer: &str, value: Option<&Value>, tag: &str, forms: &[Form<'_>]) {
-        let word = |form: &Form<'_>| {
-            form.property(tag)
-                .and_then(|property| property.get("const"))
-                .cloned()
-        };
+        let word = |form: &Form<'_>| form.property(tag).and_then(|property| property.get("const")).cloned();
         match forms
             .iter()
             .find(|form| word(form).as_ref() == value && value.is_some())
         {
             Some(form) => self.explain_all(form.errors),
             None => {
-                let words: Vec<String> = forms
-                    .iter()
-                    .filter_map(word)
-                    .map(|word| shown(&word))
-                    .collect();
+                let words: Vec<String> = forms.iter().filter_map(word).map(|word| shown(&word)).collect();
                 match value {
                     Some(value) => self.no_choice(&child(pointer, tag), value, &words),
                     None => {
-                        let choices = suggest::choices(words.iter().map(String::as_str), "or")
-                            .unwrap_or_default();
+                        let choices = suggest::choices(words.iter().map(String::as_str), "or").unwrap_or_default();
                         let message = "the field is missing".to_owned();
-                        self.push(
-                            &child(pointer, tag),
-                            message,
-                            Some(format!("one of {choices}")),
-                        );
+                        self.push(&child(pointer, tag), message, Some(format!("one of {choices}")));
                     }
                 }
             }
@@ -182,10 +146,7 @@ impl Check<'_> {
     /// Fields of which there must be one.
     fn exactly_one(&mut self, pointer: &str, value: &Value, names: &[&str]) {
         let choices = suggest::choices(names.iter().copied(), "or").unwrap_or_default();
-        let given = names
-            .iter()
-            .copied()
-            .filter(|name| value.get(name).is_some());
+        let given = names.iter().copied().filter(|name| value.get(name).is_some());
         let message = match suggest::choices(given, "and") {
             Some(given) => {
                 format!("found {given} together; there must be exactly one of {choices}")
@@ -193,10 +154,7 @@ impl Check<'_> {
             // A name may be a secret that was written where its source belongs.
             None if self.is_hidden(pointer) => format!("there must be one of {choices}"),
             None => {
-                let fields = value
-                    .as_object()
-                    .into_iter()
-                    .flat_map(|fields| fields.keys());
+                let fields = value.as_object().into_iter().flat_map(|fields| fields.keys());
                 let found = suggest::choices(fields.map(String::as_str), "and");
                 let found = found.unwrap_or_else(|| "no fields".to_owned());
                 format!("found {found}; there must be one of {choices}")

@@ -77,12 +77,8 @@ fn only_the_form_that_was_meant_is_explained() {
 
 #[test]
 fn a_list_or_a_word_is_explained_as_what_it_is() {
-    let schema =
-        json!({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]});
-    assert_eq!(
-        findings(&schema, &json!(["a", {}])),
-        ["/1: found fields; must be text"]
-    );
+    let schema = json!({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]});
+    assert_eq!(findings(&schema, &json!(["a", {}])), ["/1: found fields; must be text"]);
     assert_eq!(
         findings(&schema, &json!(true)),
         [": found `true`; must be text or a list"]

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use chrono_tz::Tz;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+
+use crate::schedule::Cron;
 
 use super::{From, Guards, Mapping, Match, Mode, OnRemoved, Returning, ScheduleConfig, Sync};
 use crate::project::quantity::Span;
@@ -172,19 +175,10 @@ impl SyncContent {
         for (index, mapping) in self.mappings.iter().enumerate() {
             let field = format!("mappings[{index}].to");
             if self.match_on.as_ref().is_some_and(|on| on.to == mapping.to) {
-                let message = format!(
-                    "`{}` is the match field, which every record has already",
-                    mapping.to
-                );
+                let message = format!("`{}` is the match field, which every record has already", mapping.to);
                 review.note_with_help(&field, message, "remove this mapping");
-            } else if let Some(first) = self.mappings[..index]
-                .iter()
-                .position(|other| other.to == mapping.to)
-            {
-                let message = format!(
-                    "`{}` is mapped twice, first by mappings[{first}]",
-                    mapping.to
-                );
+            } else if let Some(first) = self.mappings[..index].iter().position(|other| other.to == mapping.to) {
+                let message = format!("`{}` is mapped twice, first by mappings[{first}]", mapping.to);
                 review.note_with_help(&field, message, "keep one of them");
             }
         }
@@ -209,31 +203,24 @@ impl ScheduleContent {
         if let Some(Span(interval)) = self.every {
             if self.timezone.is_some() {
                 let message = "an interval has no zone";
-                review.note_with_help(
-                    "schedule.timezone",
-                    message,
-                    "leave the field out, or use `cron`",
-                );
+                review.note_with_help("schedule.timezone", message, "leave the field out, or use `cron`");
             }
             let allowed = INTERVAL_SECONDS_MIN..=INTERVAL_SECONDS_MAX;
             if !allowed.contains(&interval.as_secs()) {
-                let message = format!(
-                    "found {} seconds; must be from `1s` to `366d`",
-                    interval.as_secs()
-                );
+                let message = format!("found {} seconds; must be from `1s` to `366d`", interval.as_secs());
                 review.note("schedule.every", message);
             }
-            return Some(ScheduleConfig::Interval(Duration::from_secs(
-                interval.as_secs(),
-            )));
+            return Some(ScheduleConfig::Interval(Duration::from_secs(interval.as_secs())));
         }
         let zone = match &self.timezone {
             Some(name) => Some(zone(name, "schedule.timezone", review)?),
             None => None,
         };
-        Some(ScheduleConfig::Cron {
-            expression: self.cron?,
-            zone,
-        })
+        let expression = self.cron?;
+        // Which zone it is in changes nothing about whether it can be read.
+        if let Err(error) = Cron::parse(&expression, zone.unwrap_or(Tz::UTC)) {
+            review.note("schedule.cron", error.to_string());
+        }
+        Some(ScheduleConfig::Cron { expression, zone })
     }
 }

@@ -36,15 +36,9 @@ fn what_is_right_is_taken_by_schema_and_types() {
             "version: 1\nname: x\ntimezone: UTC\nmemory_limit: 1GiB\nthreads: 8\nconcurrency: 2\n",
         ),
         (FileKind::Source, SOURCE),
-        (
-            FileKind::Source,
-            "type: csv\npath: a\ndelimiter: ;\nheader: true\n",
-        ),
+        (FileKind::Source, "type: csv\npath: a\ndelimiter: ;\nheader: true\n"),
         (FileKind::Source, "type: parquet\npath: a/*.parquet\n"),
-        (
-            FileKind::Source,
-            "type: json\npath: a\ncolumns: {a: INTEGER}\n",
-        ),
+        (FileKind::Source, "type: json\npath: a\ncolumns: {a: INTEGER}\n"),
         (FileKind::Source, "type: duckdb\npath: a\n"),
         (FileKind::Source, "type: sqlite\npath: a\n"),
         (FileKind::Model, MODEL),
@@ -75,10 +69,7 @@ fn what_the_types_refuse_the_schema_refuses() {
         (FileKind::Outflow, "name: x\n"),
         (FileKind::Outflow, "version: one\nname: x\n"),
         (FileKind::Outflow, "version: 1\nname: x\nmemory_limit: 12\n"),
-        (
-            FileKind::Outflow,
-            "version: 1\nname: x\nmemory_limit: 12 MB\n",
-        ),
+        (FileKind::Outflow, "version: 1\nname: x\nmemory_limit: 12 MB\n"),
         (FileKind::Outflow, "version: 1\nname: x\nthreads: -1\n"),
         (FileKind::Outflow, "version: 1\nname: x\nthreads: two\n"),
         (FileKind::Outflow, "version: 1\nname: x\nother: y\n"),
@@ -97,27 +88,12 @@ fn what_the_types_refuse_the_schema_refuses() {
         (FileKind::Destination, "config: {}\n"),
         (FileKind::Destination, "plugin: a\nconfig: []\n"),
         (FileKind::Destination, "plugin: a\nsecrets: {a: b}\n"),
-        (
-            FileKind::Destination,
-            "plugin: a\nsecrets: {a: {env: A, file: b}}\n",
-        ),
-        (
-            FileKind::Destination,
-            "plugin: a\nsecrets: {a: {vault: b}}\n",
-        ),
-        (
-            FileKind::Destination,
-            "plugin: a\nsecrets: {a: {command: pass show}}\n",
-        ),
-        (
-            FileKind::Destination,
-            "plugin: a\nallow: https://a.example\n",
-        ),
+        (FileKind::Destination, "plugin: a\nsecrets: {a: {env: A, file: b}}\n"),
+        (FileKind::Destination, "plugin: a\nsecrets: {a: {vault: b}}\n"),
+        (FileKind::Destination, "plugin: a\nsecrets: {a: {command: pass show}}\n"),
+        (FileKind::Destination, "plugin: a\nallow: https://a.example\n"),
         (FileKind::Sync, "model: a\ndestination: b\n"),
-        (
-            FileKind::Sync,
-            "model: a\ndestination: b\nmappings: [{from: x}]\n",
-        ),
+        (FileKind::Sync, "model: a\ndestination: b\nmappings: [{from: x}]\n"),
         (
             FileKind::Sync,
             "model: a\ndestination: b\nmappings: [{from: x, to: y, as: z}]\n",
@@ -173,21 +149,11 @@ fn every_field_is_described() {
             undescribed(&path, property, found);
         }
         for keyword in ["oneOf", "anyOf"] {
-            for form in schema
-                .get(keyword)
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-            {
+            for form in schema.get(keyword).and_then(Value::as_array).into_iter().flatten() {
                 undescribed(&format!("{path}/{keyword}"), form, found);
             }
         }
-        for (name, definition) in schema
-            .get("$defs")
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten()
-        {
+        for (name, definition) in schema.get("$defs").and_then(Value::as_object).into_iter().flatten() {
             undescribed(&format!("{path}#{name}"), definition, found);
         }
     }
@@ -211,14 +177,8 @@ fn defaults_are_in_the_schema() {
     let outflow = schema(FileKind::Outflow);
     assert_eq!(outflow["properties"]["timezone"]["default"], "UTC");
     assert_eq!(outflow["properties"]["memory_limit"]["default"], "256MB");
-    assert_eq!(
-        outflow["properties"]["timezone"]["examples"],
-        json!(["Europe/Berlin"])
-    );
+    assert_eq!(outflow["properties"]["timezone"]["examples"], json!(["Europe/Berlin"]));
     let sync = schema(FileKind::Sync);
     assert_eq!(sync["properties"]["mode"]["default"], "upsert");
-    assert_eq!(
-        sync["$defs"]["Threshold"]["properties"]["share"]["default"],
-        0.3
-    );
+    assert_eq!(sync["$defs"]["Threshold"]["properties"]["share"]["default"], 0.3);
 }

@@ -33,10 +33,7 @@ fn rule_38_a_secret_in_the_wrong_place_is_not_shown() {
             "secrets: {token: {value: hunter2}}",
             "2:18: secrets.token: there must be one of `env`, `file` or `command`",
         ),
-        (
-            "secrets: {token: {env: \"\"}}",
-            "2:24: secrets.token.env: is empty",
-        ),
+        ("secrets: {token: {env: \"\"}}", "2:24: secrets.token.env: is empty"),
         (
             "secrets: {\"a b\": {env: A}}",
             "2:11: secrets[\"a b\"]: `a b` cannot be a name here; a name is letters, digits, `_` and `-`",
@@ -76,9 +73,7 @@ fn checked(text: &str) -> Vec<String> {
 fn a_configuration_is_checked_against_its_plugin() {
     assert_eq!(checked(DESTINATION), [""; 0]);
     assert_eq!(
-        checked(
-            "plugin: http\nconfig:\n  base_uri: x\n  headers: {accept: 1}\nsecrets: {tokn: {env: A}}\n"
-        ),
+        checked("plugin: http\nconfig:\n  base_uri: x\n  headers: {accept: 1}\nsecrets: {tokn: {env: A}}\n"),
         [
             "destinations/crm.yml:3:3: config.base_uri: there is no such field; did you mean `base_url`?",
             "destinations/crm.yml:4:21: config.headers.accept: found `1`; must be text; put it in quotes where it is meant as text",
@@ -124,6 +119,11 @@ fn a_schema_that_is_none_or_reaches_out_is_the_plugins_fault() {
         let wrong = config_check::check(&project.destinations["crm"], &description)
             .unwrap_err()
             .to_string();
-        assert!(wrong.starts_with("destinations/crm.yml:1:9: plugin: the plugin `http` has a configuration schema that is none"), "{wrong}");
+        assert!(
+            wrong.starts_with(
+                "destinations/crm.yml:1:9: plugin: the plugin `http` has a configuration schema that is none"
+            ),
+            "{wrong}"
+        );
     }
 }

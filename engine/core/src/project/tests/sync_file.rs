@@ -18,10 +18,10 @@ fn a_mapped_value_is_any_json_and_null_is_one() {
         let sync = sync_with("value: fleet", &format!("value: {text}"));
         assert_eq!(sync.mappings[2].from, From::Value(value), "{text}");
     }
-    let From::Value(value) = &sync_with("value: fleet", "value: 12345678901234567890.10").mappings
-        [2]
-    .from
-    .clone() else {
+    let From::Value(value) = &sync_with("value: fleet", "value: 12345678901234567890.10").mappings[2]
+        .from
+        .clone()
+    else {
         panic!()
     };
     assert_eq!(value.to_string(), "12345678901234567890.10");
@@ -36,6 +36,16 @@ fn schedules_are_intervals_or_cron_or_none() {
         Some(ScheduleConfig::Interval(Duration::from_secs(5400)))
     );
     assert_eq!(
+        wrong_sync(cron, "schedule: {cron: \"0 0 30 2 *\"}\n"),
+        ["12:18: schedule.cron: the cron expression `0 0 30 2 *` never fires: no such day comes"]
+    );
+    assert_eq!(
+        wrong_sync(cron, "schedule: {cron: \"0 25 * * *\"}\n"),
+        [
+            "12:18: schedule.cron: the hour `25` of the cron expression is wrong: `25` is none of its values, which are 0 to 23"
+        ]
+    );
+    assert_eq!(
         wrong_sync(cron, "schedule: {every: 90 minutes}\n"),
         [
             "12:19: schedule.every: found `90 minutes`; must be a length of time in days, hours, minutes and seconds; for example `15m`, `1h30m` or `1d`"
@@ -47,9 +57,7 @@ fn schedules_are_intervals_or_cron_or_none() {
     );
     assert_eq!(
         wrong_sync(cron, "schedule: {every: 1d, cron: \"* * * * *\"}\n"),
-        [
-            "12:11: schedule: found `every` and `cron` together; there must be exactly one of `every` or `cron`"
-        ]
+        ["12:11: schedule: found `every` and `cron` together; there must be exactly one of `every` or `cron`"]
     );
     assert_eq!(
         wrong_sync(cron, "schedule: hourly\n"),
@@ -57,9 +65,7 @@ fn schedules_are_intervals_or_cron_or_none() {
     );
     assert_eq!(
         wrong_sync("Europe/Berlin", "Europe/Berlim"),
-        [
-            "12:43: schedule.timezone: there is no time zone `Europe/Berlim`; did you mean `Europe/Berlin`?"
-        ]
+        ["12:43: schedule.timezone: there is no time zone `Europe/Berlim`; did you mean `Europe/Berlin`?"]
     );
 }
 
@@ -77,22 +83,13 @@ fn a_field_left_blank_is_a_slip() {
 
 #[test]
 fn rule_17_mirror_deletes_and_nothing_else() {
-    assert_eq!(
-        sync_with("mode: upsert", "mode: mirror").on_removed,
-        OnRemoved::Delete
-    );
-    assert_eq!(
-        sync_with("mode: upsert\n", "mode: mirror\n").mode,
-        Mode::Mirror
-    );
+    assert_eq!(sync_with("mode: upsert", "mode: mirror").on_removed, OnRemoved::Delete);
+    assert_eq!(sync_with("mode: upsert\n", "mode: mirror\n").mode, Mode::Mirror);
     let text = SYNC
         .replace("mode: upsert", "mode: mirror")
         .replace("on_removed: delete\n", "");
     let project = load(&[("syncs/aircraft-to-crm.yml", Some(&text))]).unwrap();
-    assert_eq!(
-        project.syncs["aircraft-to-crm"].on_removed,
-        OnRemoved::Delete
-    );
+    assert_eq!(project.syncs["aircraft-to-crm"].on_removed, OnRemoved::Delete);
     let text = SYNC
         .replace("mode: upsert", "mode: mirror")
         .replace("on_removed: delete", "on_removed: clear");
@@ -131,9 +128,7 @@ fn rule_19_insert_mode_with_clear_is_refused() {
     );
     assert_eq!(
         wrong_sync("mode: upsert", "mode: upsert\nreturning: insert"),
-        [
-            "5:12: returning: only mode `insert` remembers keys that left; the mode is `upsert`; leave the field out"
-        ]
+        ["5:12: returning: only mode `insert` remembers keys that left; the mode is `upsert`; leave the field out"]
     );
 }
 
@@ -155,9 +150,7 @@ fn no_field_is_sent_twice() {
     );
     assert_eq!(
         found,
-        [
-            "syncs/aircraft-to-crm.yml:3:11: mappings: the list is empty; it must have at least one item"
-        ]
+        ["syncs/aircraft-to-crm.yml:3:11: mappings: the list is empty; it must have at least one item"]
     );
 }
 
@@ -173,10 +166,7 @@ fn guards_are_shares_and_numbers() {
             "11:48: guards.max_nulled: found `-1`; must be at least 0",
         ]
     );
-    let threshold = Threshold {
-        share: 0.3,
-        rows: 5,
-    };
+    let threshold = Threshold { share: 0.3, rows: 5 };
     assert!(
         !threshold.is_passed(5, 10)
             && threshold.is_passed(6, 10)

@@ -28,21 +28,15 @@ pub(super) fn select(connection: &Connection, sql: &str) -> Result<(), Warehouse
             }
             1 => {}
             _ => {
-                return Err(refused(
-                    "one SELECT is allowed, and these are several statements",
-                ));
+                return Err(refused("one SELECT is allowed, and these are several statements"));
             }
         }
-        if ffi::duckdb_prepare_extracted_statement(raw, extracted.0, 0, &raw mut prepared.0)
-            != ffi::DuckDBSuccess
-        {
-            return Err(WarehouseError::from_duckdb(&text_at(
-                ffi::duckdb_prepare_error(prepared.0),
-            )));
+        if ffi::duckdb_prepare_extracted_statement(raw, extracted.0, 0, &raw mut prepared.0) != ffi::DuckDBSuccess {
+            return Err(WarehouseError::from_duckdb(&text_at(ffi::duckdb_prepare_error(
+                prepared.0,
+            ))));
         }
-        if ffi::duckdb_prepared_statement_type(prepared.0)
-            != ffi::duckdb_statement_type_DUCKDB_STATEMENT_TYPE_SELECT
-        {
+        if ffi::duckdb_prepared_statement_type(prepared.0) != ffi::duckdb_statement_type_DUCKDB_STATEMENT_TYPE_SELECT {
             return Err(refused("only a SELECT is allowed"));
         }
         if ffi::duckdb_nparams(prepared.0) > 0 {

@@ -134,10 +134,7 @@ fn a_model_over_its_sources_passes_with_names_and_types() {
 #[test]
 fn an_expression_of_many_levels_passes() {
     let fixture = Fixture::new();
-    fixture.passes(&format!(
-        "SELECT a{} AS n FROM registry",
-        " + a".repeat(250)
-    ));
+    fixture.passes(&format!("SELECT a{} AS n FROM registry", " + a".repeat(250)));
     fixture.passes(&format!(
         "SELECT {}1{} AS n FROM registry",
         "(-".repeat(200),
@@ -361,19 +358,14 @@ fn every_function_off_the_lists_is_refused() {
     let refused_by_list = |error: &SqlError| error.message.contains("not allowed");
     for (name, kind) in &functions {
         let (quoted, lower) = (quote::identifier(name), name.to_lowercase());
-        let one_row = allowed::is_scalar(&lower)
-            || allowed::is_aggregate(&lower)
-            || allowed::makes_rows(&lower);
+        let one_row = allowed::is_scalar(&lower) || allowed::is_aggregate(&lower) || allowed::makes_rows(&lower);
         for arguments in ["", "'x'"] {
             if !one_row {
-                let error =
-                    fixture.refuses(&format!("SELECT {quoted}({arguments}) AS x FROM registry"));
+                let error = fixture.refuses(&format!("SELECT {quoted}({arguments}) AS x FROM registry"));
                 assert!(refused_by_list(&error), "{name}: {error}");
             }
             if !allowed::is_aggregate(&lower) {
-                let error = fixture.refuses(&format!(
-                    "SELECT {quoted}({arguments}) OVER () AS x FROM registry"
-                ));
+                let error = fixture.refuses(&format!("SELECT {quoted}({arguments}) OVER () AS x FROM registry"));
                 assert!(
                     refused_by_list(&error) || error.message.contains("syntax error"),
                     "{name}: {error}"
@@ -396,9 +388,8 @@ fn every_function_off_the_lists_is_refused() {
 fn the_lists_name_functions_of_their_kinds() {
     let connection = open().connect().unwrap();
     let names = |kinds: &str| -> BTreeSet<String> {
-        let sql = format!(
-            "SELECT DISTINCT lower(function_name) FROM duckdb_functions() WHERE function_type IN ({kinds})"
-        );
+        let sql =
+            format!("SELECT DISTINCT lower(function_name) FROM duckdb_functions() WHERE function_type IN ({kinds})");
         connection
             .query_rows(&sql, |row| row.get::<String>(0))
             .unwrap()
@@ -410,15 +401,9 @@ fn the_lists_name_functions_of_their_kinds() {
         names("'aggregate', 'macro'"),
         names("'table'"),
     );
-    for name in allowed::SCALAR
-        .split_whitespace()
-        .filter(|name| *name != "row")
-    {
+    for name in allowed::SCALAR.split_whitespace().filter(|name| *name != "row") {
         assert!(scalars.contains(name), "{name} is no scalar function");
-        assert!(
-            !names("'aggregate'").contains(name),
-            "{name} is an aggregate"
-        );
+        assert!(!names("'aggregate'").contains(name), "{name} is an aggregate");
     }
     for name in allowed::AGGREGATE.split_whitespace() {
         assert!(aggregates.contains(name), "{name} is no aggregate");
@@ -438,8 +423,7 @@ fn an_error_says_where_it_is_in_the_model() {
     let (line, column, message) = place("SELECT a,\n  nope\nFROM registry");
     assert_eq!((line, column), (Some(2), Some(3)), "{message}");
     assert!(message.contains("nope"), "{message}");
-    let (line, column, message) =
-        place("SELECT 'ä' AS x, current_setting('y') AS z\nFROM registry");
+    let (line, column, message) = place("SELECT 'ä' AS x, current_setting('y') AS z\nFROM registry");
     assert_eq!((line, column), (Some(1), Some(18)), "{message}");
     let (line, column, message) = place("SELECT a\nFROM registry\nWHRE a = 1 2");
     assert_eq!(line, Some(3), "{message} {column:?}");
@@ -459,10 +443,7 @@ fn rule_16_two_columns_of_one_name_are_refused() {
         "SELECT a, a FROM registry",
         "SELECT * FROM registry AS r JOIN crm.t ON true",
     ] {
-        assert!(
-            fixture.refuses(sql).message.contains("two columns"),
-            "{sql}"
-        );
+        assert!(fixture.refuses(sql).message.contains("two columns"), "{sql}");
     }
 }
 
@@ -481,9 +462,7 @@ fn an_expression_is_one_value_of_one_row() {
         ("a::DECIMAL(10,2)", "DECIMAL(10,2)"),
     ] {
         assert_eq!(
-            check(sql)
-                .unwrap_or_else(|error| panic!("{sql}: {error}"))
-                .data_type,
+            check(sql).unwrap_or_else(|error| panic!("{sql}: {error}")).data_type,
             data_type,
             "{sql}"
         );

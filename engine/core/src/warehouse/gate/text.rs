@@ -12,10 +12,7 @@ pub(super) fn trimmed(sql: &str) -> &str {
             '-' if rest.starts_with("--") => (rest.find('\n').unwrap_or(rest.len()), false),
             '/' if rest.starts_with("/*") => (comment(rest), false),
             '$' => (dollar_quoted(rest), true),
-            _ => (
-                character.len_utf8(),
-                !character.is_whitespace() && character != ';',
-            ),
+            _ => (character.len_utf8(), !character.is_whitespace() && character != ';'),
         };
         at += length;
         if counts {

@@ -58,15 +58,9 @@ pub(super) fn only_select(parsed: &Node) -> Result<&Node, Refusal> {
         [statement] => statement
             .get("node")
             .ok_or_else(|| Refusal::new("only one SELECT is allowed", None)),
-        [] => Err(Refusal::new(
-            "there is no statement; one SELECT is needed",
-            None,
-        )),
+        [] => Err(Refusal::new("there is no statement; one SELECT is needed", None)),
         several => Err(Refusal::new(
-            format!(
-                "one SELECT is allowed, and these are {} statements",
-                several.len()
-            ),
+            format!("one SELECT is allowed, and these are {} statements", several.len()),
             None,
         )),
     }
@@ -118,10 +112,7 @@ impl Walk {
                 .iter()
                 .all(|(name, value)| BARE.contains(&name.as_str()) || is_empty(value));
         let [expression] = select.items("select_list") else {
-            return Err(Refusal::new(
-                "one expression is allowed, and these are several",
-                None,
-            ));
+            return Err(Refusal::new("one expression is allowed, and these are several", None));
         };
         if !is_bare {
             return Err(Refusal::new(
@@ -170,10 +161,7 @@ impl Walk {
                 node,
                 "DESCRIBE, SHOW and SUMMARIZE are not allowed in a model",
             )),
-            other => Err(Refusal::of(
-                node,
-                format!("{other} is not allowed in a model"),
-            )),
+            other => Err(Refusal::of(node, format!("{other} is not allowed in a model"))),
         }
     }
 
@@ -227,11 +215,7 @@ impl Walk {
 
     fn check_table(&mut self, node: &Node) -> Result<(), Refusal> {
         let lower = |name: &str| node.text(name).to_ascii_lowercase();
-        let (catalog, schema, table) = (
-            lower("catalog_name"),
-            lower("schema_name"),
-            lower("table_name"),
-        );
+        let (catalog, schema, table) = (lower("catalog_name"), lower("schema_name"), lower("table_name"));
         if catalog.is_empty() && schema.is_empty() {
             if self.scope.contains(&table) {
                 return Ok(());
@@ -241,9 +225,7 @@ impl Walk {
                 return Ok(());
             }
             if self.reach.catalogs.contains(&table) {
-                let message = format!(
-                    "the source `{table}` has tables of its own: name one as {table}.table"
-                );
+                let message = format!("the source `{table}` has tables of its own: name one as {table}.table");
                 return Err(Refusal::of(node, message));
             }
             return Err(self.unknown(node, node.text("table_name")));
@@ -337,10 +319,7 @@ impl Walk {
                 node,
                 "a subquery is not allowed in a mapping; put it into the model",
             )),
-            "STAR" if self.scalar_only => Err(Refusal::of(
-                node,
-                "a mapping gives one value; name the column",
-            )),
+            "STAR" if self.scalar_only => Err(Refusal::of(node, "a mapping gives one value; name the column")),
             "CAST" => node.get("child").map_or(Ok(()), |child| self.visit(child)),
             "COLUMN_REF"
             | "OPERATOR"
@@ -354,10 +333,7 @@ impl Walk {
             | "STAR"
             | "SUBQUERY"
             | "POSITIONAL_REFERENCE" => self.visit_children(node),
-            "PARAMETER" => Err(Refusal::of(
-                node,
-                "there are no parameters; write the value",
-            )),
+            "PARAMETER" => Err(Refusal::of(node, "there are no parameters; write the value")),
             other => Err(Refusal::of(node, format!("{other} is not allowed here"))),
         }
     }
@@ -377,10 +353,7 @@ impl Walk {
                 format!("`{name}` makes rows; a mapping gives one value"),
             )),
             false if aggregate || several => Ok(()),
-            _ => Err(Refusal::of(
-                node,
-                format!("the function `{name}` is not allowed here"),
-            )),
+            _ => Err(Refusal::of(node, format!("the function `{name}` is not allowed here"))),
         }
     }
 }
@@ -389,10 +362,7 @@ impl Walk {
 fn function_name(node: &Node) -> Result<String, Refusal> {
     let lower = |name: &str| node.text(name).to_ascii_lowercase();
     let (catalog, schema, name) = (lower("catalog"), lower("schema"), lower("function_name"));
-    if matches!(
-        (catalog.as_str(), schema.as_str()),
-        ("" | "system", "" | "main")
-    ) {
+    if matches!((catalog.as_str(), schema.as_str()), ("" | "system", "" | "main")) {
         return Ok(name);
     }
     let qualifier = if catalog.is_empty() {
@@ -402,9 +372,7 @@ fn function_name(node: &Node) -> Result<String, Refusal> {
     };
     Err(Refusal::of(
         node,
-        format!(
-            "`{qualifier}.{name}(…)` is not allowed: only DuckDB's own functions are, written as {name}(…)"
-        ),
+        format!("`{qualifier}.{name}(…)` is not allowed: only DuckDB's own functions are, written as {name}(…)"),
     ))
 }
 

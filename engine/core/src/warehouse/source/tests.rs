@@ -60,15 +60,10 @@ fn columns(columns: &[(&str, &str)]) -> Vec<Column> {
         .collect()
 }
 
-fn attach(
-    source: &Source,
-    pinned: Vec<Column>,
-) -> Result<(Warehouse, Option<Vec<Column>>), WarehouseError> {
+fn attach(source: &Source, pinned: Vec<Column>) -> Result<(Warehouse, Option<Vec<Column>>), WarehouseError> {
     let mut warehouse = open();
     let pinned = BTreeMap::from([(source.name.clone(), pinned)]);
-    let found = warehouse
-        .attach_sources(&[source], &pinned)?
-        .remove(&source.name);
+    let found = warehouse.attach_sources(&[source], &pinned)?.remove(&source.name);
     warehouse.lock_down()?;
     Ok((warehouse, found))
 }
@@ -88,11 +83,7 @@ fn rule_16_types_of_a_csv_are_declared_else_pinned_else_found() {
     .unwrap();
     assert_eq!(
         found,
-        Some(columns(&[
-            ("id", "BIGINT"),
-            ("Year", "SMALLINT"),
-            ("code", "VARCHAR")
-        ]))
+        Some(columns(&[("id", "BIGINT"), ("Year", "SMALLINT"), ("code", "VARCHAR")]))
     );
     let sql = "SELECT outflow_json({i: id, y: year, c: code}) FROM people ORDER BY id";
     assert_eq!(
@@ -172,13 +163,7 @@ fn json_has_the_columns_that_are_declared_or_pinned_too() {
         "SELECT outflow_json({i: id, t: tags, n: note}) FROM people ORDER BY id",
     )
     .unwrap();
-    assert_eq!(
-        json,
-        [
-            r#"{"i":1,"t":["a"],"n":null}"#,
-            r#"{"i":2,"t":null,"n":null}"#
-        ]
-    );
+    assert_eq!(json, [r#"{"i":1,"t":["a"],"n":null}"#, r#"{"i":2,"t":null,"n":null}"#]);
 }
 
 #[test]
@@ -201,10 +186,7 @@ fn parquet_and_globs_are_read_after_the_lock_down() {
     );
     let (warehouse, found) = attach(&parquet, Vec::new()).unwrap();
     assert_eq!(
-        (
-            found,
-            rows(&warehouse, "SELECT name FROM people ORDER BY 1").unwrap()
-        ),
+        (found, rows(&warehouse, "SELECT name FROM people ORDER BY 1").unwrap()),
         (None, vec!["p1".into(), "p2".into()])
     );
     let (warehouse, _) = attach(&csv(fixture.path("part?.csv"), &[]), Vec::new()).unwrap();
@@ -238,24 +220,16 @@ fn a_duckdb_file_is_a_catalog_that_cannot_be_written() {
     warehouse
         .check_model("SELECT name FROM crm.t", &["crm".into()])
         .unwrap();
-    assert!(
-        warehouse
-            .check_model("SELECT name FROM crm.t", &[])
-            .is_err()
-    );
+    assert!(warehouse.check_model("SELECT name FROM crm.t", &[]).is_err());
 }
 
 #[test]
 fn an_sqlite_file_is_a_catalog_or_the_extension_is_asked_for() {
     let fixture = Fixture::new();
     let path = fixture.path("crm.sqlite");
-    let folder =
-        std::env::var_os("OUTFLOW_EXTENSION_DIR").or_else(|| std::env::var_os("DUCKDB_LIB_DIR"));
+    let folder = std::env::var_os("OUTFLOW_EXTENSION_DIR").or_else(|| std::env::var_os("DUCKDB_LIB_DIR"));
     let mut warehouse = open();
-    warehouse
-        .options
-        .extension_dirs
-        .extend(folder.map(PathBuf::from));
+    warehouse.options.extension_dirs.extend(folder.map(PathBuf::from));
     let connection = warehouse.connect().unwrap();
     let people = source("crm", SourceKind::Sqlite { path: path.clone() });
     if warehouse.load_sqlite(&connection).is_err() {
@@ -277,9 +251,7 @@ fn an_sqlite_file_is_a_catalog_or_the_extension_is_asked_for() {
             "ATTACH {location} AS c (TYPE sqlite); CREATE TABLE c.t AS SELECT 'x' AS name; DETACH c"
         ))
         .unwrap();
-    warehouse
-        .attach_sources(&[&people], &BTreeMap::new())
-        .unwrap();
+    warehouse.attach_sources(&[&people], &BTreeMap::new()).unwrap();
     warehouse.lock_down().unwrap();
     assert_eq!(rows(&warehouse, "SELECT name FROM crm.t").unwrap(), ["x"]);
     warehouse
@@ -291,13 +263,8 @@ fn an_sqlite_file_is_a_catalog_or_the_extension_is_asked_for() {
 fn rule_16_a_missing_or_locked_file_may_come_back() {
     let fixture = Fixture::new();
     for path in ["none.csv", "none*.csv"] {
-        let error = attach(&csv(fixture.path(path), &[]), Vec::new())
-            .err()
-            .unwrap();
-        assert!(
-            error.is_transient() && error.to_string().contains("none"),
-            "{error}"
-        );
+        let error = attach(&csv(fixture.path(path), &[]), Vec::new()).err().unwrap();
+        assert!(error.is_transient() && error.to_string().contains("none"), "{error}");
     }
     let error = attach(
         &source(
@@ -321,7 +288,8 @@ fn rule_16_a_missing_or_locked_file_may_come_back() {
 
 #[test]
 fn locks_are_told_by_duckdbs_words() {
-    let text = r#"IO Error: Could not set lock on file "/x/crm.duckdb": Conflicting lock is held in /usr/bin/x (PID 1)"#;
+    let text =
+        r#"IO Error: Could not set lock on file "/x/crm.duckdb": Conflicting lock is held in /usr/bin/x (PID 1)"#;
     let error = of_source(
         &source(
             "crm",

@@ -34,16 +34,10 @@ fn rule_14_equal_values_have_equal_hashes() {
             "340282366920938463463374607431768211455::UHUGEINT",
             "'340282366920938463463374607431768211455'::BIGNUM",
         ),
-        (
-            "9223372036854775808::UBIGINT",
-            "9223372036854775808::HUGEINT",
-        ),
+        ("9223372036854775808::UBIGINT", "9223372036854775808::HUGEINT"),
         ("0.5::FLOAT", "0.5::DOUBLE"),
         ("'a'", "'a'::ENUM('b', 'a')"),
-        (
-            "TIMESTAMP '2024-01-02 03:04:05'",
-            "TIMESTAMP_NS '2024-01-02 03:04:05'",
-        ),
+        ("TIMESTAMP '2024-01-02 03:04:05'", "TIMESTAMP_NS '2024-01-02 03:04:05'"),
         (
             "TIMESTAMP_S '2024-01-02 03:04:05'",
             "TIMESTAMP_MS '2024-01-02 03:04:05'",
@@ -204,17 +198,16 @@ fn a_hash_is_never_null() {
 fn every_type_of_duckdb_has_a_hash_a_json_form_and_an_answer_to_faults() {
     let connection = open().connect().unwrap();
     let columns = connection
-        .query_rows("SELECT column_name, column_type FROM (DESCRIBE FROM test_all_types(use_large_enum := true))", |row| {
-            Ok::<(String, String), WarehouseError>((row.get(0)?, row.get(1)?))
-        })
+        .query_rows(
+            "SELECT column_name, column_type FROM (DESCRIBE FROM test_all_types(use_large_enum := true))",
+            |row| Ok::<(String, String), WarehouseError>((row.get(0)?, row.get(1)?)),
+        )
         .unwrap();
     assert!(columns.len() > 50, "{}", columns.len());
     for (name, data_type) in columns {
         let column = quote::identifier(&name);
         if data_type == "VARIANT" {
-            let error = connection.scalar::<u128>(&format!(
-                "SELECT outflow_hash({column}) FROM test_all_types()"
-            ));
+            let error = connection.scalar::<u128>(&format!("SELECT outflow_hash({column}) FROM test_all_types()"));
             assert!(error.unwrap_err().to_string().contains("cast it"));
             continue;
         }
@@ -233,13 +226,8 @@ fn every_type_of_duckdb_has_a_hash_a_json_form_and_an_answer_to_faults() {
             .unwrap_or_else(|error| panic!("{name} {data_type}: {error}"));
         assert_eq!(rows.len(), 3, "{name}");
         for (_, json, fault, is_null) in &rows {
-            serde_json::from_str::<serde_json::Value>(json)
-                .unwrap_or_else(|error| panic!("{name}: {json}: {error}"));
-            assert_eq!(
-                *is_null,
-                json == "null" && fault.is_none(),
-                "{name}: {json} {fault:?}"
-            );
+            serde_json::from_str::<serde_json::Value>(json).unwrap_or_else(|error| panic!("{name}: {json}: {error}"));
+            assert_eq!(*is_null, json == "null" && fault.is_none(), "{name}: {json} {fault:?}");
         }
         let hashes: BTreeSet<_> = rows.iter().map(|row| row.0).collect();
         assert!(
