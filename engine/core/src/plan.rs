@@ -268,6 +268,13 @@ fn attempt(
         Ok(())
     })?;
     ledger.set(meta);
+    // Delivery may take hours; what was only compared need not be held for so long.
+    let outlived = if desired.invalid > 0 {
+        &["changes"][..]
+    } else {
+        &["changes", "desired"][..]
+    };
+    tables::drop_temporary(connection, outlived)?;
     planned.deliver = tally.planned().total() > 0 || tally.of(Action::Replace) > 0;
     if !planned.deliver {
         ledger.fold(connection, None)?;
