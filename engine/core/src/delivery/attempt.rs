@@ -208,9 +208,9 @@ impl Judge {
             Ok(outcomes) => broken(lot, &format!("the plugin gave {} outcomes", outcomes.len())),
             Err(Failure::Transient(message)) => self.try_again(lot, None, &message, now),
             Err(Failure::Uncertain(message)) => self.uncertain(lot, &message, now),
-            Err(Failure::RateLimited { wait, message }) => self.rate_limited(lot, wait, message, now),
+            Err(Failure::RateLimited { wait, message }) => self.rate_limited(lot, wait, &message, now),
             Err(Failure::TooLarge(message)) => self.too_large(lot, message, now),
-            Err(Failure::Refused(rejection)) => self.refused(lot, rejection, now),
+            Err(Failure::Refused(rejection)) => self.refused(lot, &rejection, now),
             Err(Failure::Trapped { message, sent }) => self.trapped(lot, message, sent, now),
             Err(failure @ Failure::Unauthorized(_)) => {
                 let message = failure.to_string();
@@ -353,7 +353,7 @@ impl Judge {
     }
 
     /// The wait holds everything, and spends no attempt.
-    fn rate_limited(&mut self, lot: Lot, wait: Option<Duration>, message: String, now: Instant) -> Decision {
+    fn rate_limited(&mut self, lot: Lot, wait: Option<Duration>, message: &str, now: Instant) -> Decision {
         // Batches that were in flight together are told the same; that is one wait.
         let held_until = self.held_until.map_or(now, |until| until.max(now));
         if held_until == now {
@@ -365,12 +365,12 @@ impl Judge {
             wait => self.backoff(self.limited_in_a_row + 1).max(wait.unwrap_or_default()),
         };
         if wait > self.budgets.wait_max {
-            return self.waits_too_long(lot, &message);
+            return self.waits_too_long(lot, message);
         }
         let until = now + wait;
         self.waited += until.saturating_duration_since(held_until);
         if self.waited > self.budgets.waits_total {
-            return self.waits_too_long(lot, &message);
+            return self.waits_too_long(lot, message);
         }
         self.held_until = Some(until.max(held_until));
         Decision {
@@ -393,13 +393,13 @@ impl Judge {
     }
 
     /// Splits a refused batch until the records at fault are alone.
-    fn refused(&mut self, lot: Lot, rejection: Rejection, now: Instant) -> Decision {
+    fn refused(&mut self, lot: Lot, rejection: &Rejection, now: Instant) -> Decision {
         if lot.items.len() > 1 {
             return self.bisect(lot, &rejection.message, now);
         }
         let (bisecting, code) = (lot.bisecting, rejection.code.clone());
         let message = rejection.message.clone();
-        let settled = lot.into_refused(&rejection);
+        let settled = lot.into_refused(rejection);
         Decision {
             settled,
             end: self.one_cause(bisecting, code, &message),
