@@ -4,15 +4,25 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::setup::{Compiler, TARGET};
 use crate::tool;
 
+/// The folder of the plugins' workspace, if this checkout has one.
+pub fn workspace(root: &Path) -> Option<PathBuf> {
+    Some(root.join("plugins")).filter(|folder| folder.join("Cargo.toml").is_file())
+}
+
 /// Builds every plugin and gives the components. Cargo decides what has to be compiled again.
 pub fn build(root: &Path, compiler: &Compiler) -> Result<Vec<PathBuf>> {
-    let workspace = root.join("plugins");
+    let Some(workspace) = workspace(root) else {
+        bail!(
+            "there is no plugins/Cargo.toml in {}, so there are no plugins to build",
+            root.display()
+        );
+    };
     // A target folder of their own: the compiler and its flags differ from the engine's.
     let target = workspace.join("target");
     let mut build = compiler.build()?;

@@ -6,6 +6,7 @@
 mod cache;
 mod checks;
 mod components;
+mod licences;
 mod setup;
 mod tool;
 
@@ -19,8 +20,8 @@ cargo xtask COMMAND, each doing all set-up that is missing
 
   setup     fetch or build what the workspace needs: the DuckDB library, its SQLite extension, a compiler for plugins
   plugins   build the plugins of this repository into target/plugins
-  test      check the formatting and run every test
-  lint      clippy and the documentation, both without a warning
+  test      check the formatting, build the plugins and run every test
+  lint      the licences of dependencies; clippy and the documentation, both without a warning
 ";
 
 fn main() -> ExitCode {
