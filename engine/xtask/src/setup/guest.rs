@@ -82,15 +82,21 @@ pub fn ready(cache: &Cache) -> Result<Compiler> {
             sysroot.display()
         );
     }
-    let target = sysroot.join("lib/rustlib").join(TARGET).join("lib");
-    let debian = if target.is_dir() {
-        None
-    } else if tool::find("apt-get").is_some() && tool::find("dpkg").is_some() {
-        Some(debian_compiler(cache)?)
-    } else {
-        add_target()?;
-        None
+    let has_target = sysroot.join("lib/rustlib").join(TARGET).join("lib").is_dir();
+    let on_debian = tool::find("apt-get").is_some() && tool::find("dpkg").is_some();
+    let debian = match cache.get(DEBIAN_ENTRY) {
+        _ if has_target => None,
+        Some(dir) => Some(dir),
+        None if on_debian => Some(fetch_debian(cache)?),
+        None => {
+            add_target()?;
+            None
+        }
     };
+    let debian = debian.map(|dir| Debian {
+        rustc: dir.join("rustc"),
+        dir,
+    });
     Ok(Compiler { linkers, debian })
 }
 
@@ -110,22 +116,12 @@ fn add_target() -> Result<()> {
     Ok(())
 }
 
-fn debian_compiler(cache: &Cache) -> Result<Debian> {
-    let dir = match cache.get(DEBIAN_ENTRY) {
-        Some(dir) => dir,
-        None => {
-            let step = Step::start(
-                "compiler for plugins: fetching Debian's rustc for wasm with apt-get, unpacking it into the cache",
-            );
-            let dir = cache.add(DEBIAN_ENTRY, unpack_debian)?;
-            step.done();
-            dir
-        }
-    };
-    Ok(Debian {
-        rustc: dir.join("rustc"),
-        dir,
-    })
+fn fetch_debian(cache: &Cache) -> Result<PathBuf> {
+    let step =
+        Step::start("compiler for plugins: fetching Debian's rustc for wasm with apt-get, unpacking it into the cache");
+    let dir = cache.add(DEBIAN_ENTRY, unpack_debian)?;
+    step.done();
+    Ok(dir)
 }
 
 fn unpack_debian(dir: &Path) -> Result<()> {
