@@ -5,14 +5,14 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::tool;
-use crate::{components, licences, setup};
+use crate::{components, licences};
 
 /// Formatting and every test. Plugins are tested natively, and built, so that those that come with the engine compile.
 pub fn test(root: &Path) -> Result<()> {
     tool::show(tool::cargo().args(["fmt", "--all", "--check"]).current_dir(root))?;
     if let Some(plugins) = components::workspace(root) {
         tool::show(tool::cargo().args(["fmt", "--all", "--check"]).current_dir(&plugins))?;
-        components::build(root, &setup::compiler()?)?;
+        components::build(root)?;
         tool::show(
             tool::cargo()
                 .args(["test", "--workspace", "--locked"])

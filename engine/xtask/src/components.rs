@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::setup::{Compiler, TARGET};
+use crate::setup::{self, TARGET};
 use crate::tool;
 
 /// The folder of the plugins' workspace, if this checkout has one.
@@ -15,14 +15,15 @@ pub fn workspace(root: &Path) -> Option<PathBuf> {
     Some(root.join("plugins")).filter(|folder| folder.join("Cargo.toml").is_file())
 }
 
-/// Builds every plugin and gives the components. Cargo decides what has to be compiled again.
-pub fn build(root: &Path, compiler: &Compiler) -> Result<Vec<PathBuf>> {
+/// Builds every plugin, with a compiler that is got if need be, and gives the components. Cargo decides what has to be compiled again.
+pub fn build(root: &Path) -> Result<Vec<PathBuf>> {
     let Some(workspace) = workspace(root) else {
         bail!(
             "there is no plugins/Cargo.toml in {}, so there are no plugins to build",
             root.display()
         );
     };
+    let compiler = setup::compiler()?;
     // A target folder of their own: the compiler and its flags differ from the engine's.
     let target = workspace.join("target");
     let mut build = compiler.build()?;

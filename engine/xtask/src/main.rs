@@ -42,7 +42,7 @@ fn run(arguments: &[String]) -> Result<()> {
     };
     match command.as_str() {
         "setup" => setup::all(&root),
-        "plugins" => components::build(&root, &setup::compiler()?).map(drop),
+        "plugins" => components::build(&root).map(drop),
         "test" => setup::native(&root).and_then(|()| checks::test(&root)),
         "lint" => setup::native(&root).and_then(|()| checks::lint(&root)),
         "help" | "--help" | "-h" => {

@@ -14,7 +14,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::cache::Cache;
-pub use guest::{Compiler, TARGET};
+pub use guest::TARGET;
 
 /// Does everything that is missing.
 pub fn all(root: &Path) -> Result<()> {
@@ -36,7 +36,7 @@ pub fn native(root: &Path) -> Result<()> {
 }
 
 /// Does what plugins need, and gives the compiler for them.
-pub fn compiler() -> Result<Compiler> {
+pub fn compiler() -> Result<guest::Compiler> {
     guest::ready(&Cache::locate()?)
 }
 
