@@ -5,6 +5,8 @@
 
 mod cache;
 mod checks;
+mod components;
+mod licences;
 mod setup;
 mod tool;
 
@@ -16,9 +18,10 @@ use anyhow::{Context, Result, bail};
 const USAGE: &str = "\
 cargo xtask COMMAND, each doing all set-up that is missing
 
-  setup     fetch or build what the workspace needs: the DuckDB library and its SQLite extension
-  test      check the formatting and run every test
-  lint      clippy and the documentation, both without a warning
+  setup     fetch or build what the workspace needs: the DuckDB library, its SQLite extension, a compiler for plugins
+  plugins   build the plugins of this repository into target/plugins
+  test      check the formatting, build the plugins and run every test
+  lint      the licences of dependencies; clippy and the documentation, both without a warning
 ";
 
 fn main() -> ExitCode {
@@ -39,8 +42,9 @@ fn run(arguments: &[String]) -> Result<()> {
     };
     match command.as_str() {
         "setup" => setup::all(&root),
-        "test" => setup::all(&root).and_then(|()| checks::test(&root)),
-        "lint" => setup::all(&root).and_then(|()| checks::lint(&root)),
+        "plugins" => components::build(&root).map(drop),
+        "test" => setup::native(&root).and_then(|()| checks::test(&root)),
+        "lint" => setup::native(&root).and_then(|()| checks::lint(&root)),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(())

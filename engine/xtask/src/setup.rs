@@ -5,6 +5,7 @@
 
 mod duckdb;
 mod extension;
+mod guest;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -13,9 +14,16 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::cache::Cache;
+pub use guest::TARGET;
 
-/// Does what is missing.
+/// Does everything that is missing.
 pub fn all(root: &Path) -> Result<()> {
+    native(root)?;
+    compiler().map(drop)
+}
+
+/// Does what the engine needs: the DuckDB library and its extensions.
+pub fn native(root: &Path) -> Result<()> {
     let cache = Cache::locate()?;
     let native = root.join("target/native");
     let library = duckdb::ready(&cache, &native)?;
@@ -25,6 +33,11 @@ pub fn all(root: &Path) -> Result<()> {
         extension::ready("icu", &cache, &native)?;
     }
     Ok(())
+}
+
+/// Does what plugins need, and gives the compiler for them.
+pub fn compiler() -> Result<guest::Compiler> {
+    guest::ready(&Cache::locate()?)
 }
 
 /// The line about one thing that takes time: says what is done, then how long it took.

@@ -133,6 +133,7 @@ fn obtain(name: &str, cache: &Cache, entry_name: &str) -> Result<Result<PathBuf,
                 .join(file_name(name)),
             dir.join(file_name(name)),
         )?;
+        // What is left of the wheel says whose it is and under which licence.
         fs::remove_dir_all(package_dir)?;
         Ok(fs::remove_file(wheel)?)
     });

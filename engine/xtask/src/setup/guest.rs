@@ -1,0 +1,219 @@
+//! A compiler for plugins: Rust for `wasm32-unknown-unknown`, which gives components that import no WASI.
+//!
+//! In this order: the target of the toolchain at hand, where it is installed; on Debian, Debian's packages, unpacked into
+//! a folder of the cache (nothing on the system changes, no root is needed); elsewhere `rustup target add`.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::Step;
+use crate::cache::Cache;
+use crate::tool;
+
+/// The target that plugins are compiled for.
+pub const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Debian's packages: the compiler, what it is linked with, and the standard library's source.
+const DEBIAN_PACKAGES: [&str; 3] = ["rustc-web", "libstd-rust-web-dev", "rust-web-src"];
+const DEBIAN_ENTRY: &str = "guest-rustc-debian";
+
+/// How plugins are compiled on this machine.
+pub struct Compiler {
+    /// The folder with `wasm-component-ld` and, below it, the linker that this one calls.
+    linkers: PathBuf,
+    /// Debian's compiler; absent where the toolchain at hand has the target.
+    debian: Option<Debian>,
+}
+
+struct Debian {
+    /// Where the packages were unpacked.
+    dir: PathBuf,
+    /// A script that starts the compiler with the libraries that were unpacked beside it.
+    rustc: PathBuf,
+}
+
+impl Compiler {
+    /// `cargo build` for the target, without the folder to run in and further arguments.
+    pub fn build(&self) -> Result<Command> {
+        let mut command = tool::cargo();
+        command.args(["build", "--release", "--locked", "--target", TARGET]);
+        // The linker makes the component itself, and looks for the plain linker on PATH.
+        command.env(
+            "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER",
+            self.linkers.join("wasm-component-ld"),
+        );
+        let path = env::var_os("PATH").unwrap_or_default();
+        let folders = [self.linkers.clone(), self.linkers.join("gcc-ld")]
+            .into_iter()
+            .chain(env::split_paths(&path));
+        command.env("PATH", env::join_paths(folders)?);
+        // The libraries of the toolchain at hand are not those of another compiler.
+        command.env_remove("LD_LIBRARY_PATH");
+        if let Some(debian) = &self.debian {
+            // Debian packages no standard library for the target, so it is built from source, once for all plugins.
+            command.env("RUSTC", &debian.rustc).env("RUSTC_BOOTSTRAP", "1");
+            command.args(["-Z", "build-std=std,panic_abort"]);
+        }
+        Ok(command)
+    }
+
+    /// The folder of the compiler's own sources, which must not be seen in a component.
+    pub fn sources(&self) -> Option<&Path> {
+        self.debian.as_ref().map(|debian| debian.dir.as_path())
+    }
+}
+
+/// Finds a compiler, or gets one.
+pub fn ready(cache: &Cache) -> Result<Compiler> {
+    let sysroot = PathBuf::from(rustc(&["--print", "sysroot"])?.trim());
+    let version = rustc(&["-vV"])?;
+    let host = version
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .context("`rustc -vV` names no host")?;
+    let linkers = sysroot.join("lib/rustlib").join(host).join("bin");
+    if !linkers.join("wasm-component-ld").exists() {
+        bail!(
+            "the Rust toolchain in {} has no wasm-component-ld, which makes components: use a toolchain of rustup's",
+            sysroot.display()
+        );
+    }
+    let has_target = sysroot.join("lib/rustlib").join(TARGET).join("lib").is_dir();
+    let on_debian = tool::find("apt-get").is_some() && tool::find("dpkg").is_some();
+    let debian = match cache.get(DEBIAN_ENTRY) {
+        _ if has_target => None,
+        Some(dir) => Some(dir),
+        None if on_debian => Some(fetch_debian(cache)?),
+        None => {
+            add_target()?;
+            None
+        }
+    };
+    let debian = debian.map(|dir| Debian {
+        rustc: dir.join("rustc"),
+        dir,
+    });
+    Ok(Compiler { linkers, debian })
+}
+
+fn rustc(arguments: &[&str]) -> Result<String> {
+    tool::output(Command::new("rustc").args(arguments))
+}
+
+fn add_target() -> Result<()> {
+    if tool::find("rustup").is_none() {
+        bail!(
+            "plugins are compiled for {TARGET}, which this toolchain lacks: install rustup, or the target another way"
+        );
+    }
+    let step = Step::start(&format!("compiler for plugins: rustup target add {TARGET}"));
+    tool::output(Command::new("rustup").args(["target", "add", TARGET]))?;
+    step.done();
+    Ok(())
+}
+
+fn fetch_debian(cache: &Cache) -> Result<PathBuf> {
+    let step =
+        Step::start("compiler for plugins: fetching Debian's rustc for wasm with apt-get, unpacking it into the cache");
+    let dir = cache.add(DEBIAN_ENTRY, unpack_debian)?;
+    step.done();
+    Ok(dir)
+}
+
+fn unpack_debian(dir: &Path) -> Result<()> {
+    let downloads = dir.join("downloads");
+    fs::create_dir_all(&downloads)?;
+    // apt checks Debian's signatures, so nothing is pinned here, and Debian's security updates are taken.
+    if let Err(error) = download(&[], &downloads) {
+        let lists =
+            Lists::update(&dir.join("apt")).with_context(|| format!("apt-get has no usable lists ({error:#})"))?;
+        download(&lists.options, &downloads)?;
+    }
+    let mut library_dir = None;
+    for package in fs::read_dir(&downloads)? {
+        tool::output(Command::new("dpkg").arg("-x").arg(package?.path()).arg(dir))?;
+    }
+    for folder in fs::read_dir(dir.join("usr/lib"))? {
+        let folder = folder?;
+        if folder.path().join("rustlib").exists() || folder.file_name() == "rustlib" {
+            continue;
+        }
+        library_dir = Some(folder.file_name());
+    }
+    let library_dir = library_dir.context("Debian's packages have no folder of libraries")?;
+    // By its own place, because the folder is renamed when it is complete.
+    let script = format!(
+        "#!/bin/sh\nhere=$(dirname \"$0\")\nLD_LIBRARY_PATH=\"$here/usr/lib/{}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}\" \
+         exec \"$here/usr/bin/rustc\" \"$@\"\n",
+        library_dir.to_string_lossy()
+    );
+    fs::write(dir.join("rustc"), script)?;
+    tool::output(Command::new("chmod").arg("+x").arg(dir.join("rustc")))?;
+    tool::output(Command::new(dir.join("rustc")).arg("--version"))?;
+    let _ = fs::remove_dir_all(dir.join("apt"));
+    Ok(fs::remove_dir_all(downloads)?)
+}
+
+/// Package lists of our own, for a machine that has none or old ones, whoever runs this.
+struct Lists {
+    options: Vec<String>,
+}
+
+impl Lists {
+    fn update(dir: &Path) -> Result<Lists> {
+        let (lists, archives) = (dir.join("lists"), dir.join("cache"));
+        fs::create_dir_all(lists.join("partial"))?;
+        fs::create_dir_all(archives.join("archives/partial"))?;
+        let option = |name: &str, path: &Path| format!("-o{name}={}", path.display());
+        let options = vec![option("Dir::State::Lists", &lists), option("Dir::Cache", &archives)];
+        // Without a user of its own apt can write into our folder.
+        tool::output(
+            Command::new("apt-get")
+                .args(&options)
+                .args(["-oAPT::Sandbox::User=root", "update"]),
+        )?;
+        Ok(Lists { options })
+    }
+}
+
+/// Downloads the packages and those that they need and this machine lacks.
+fn download(options: &[String], dir: &Path) -> Result<()> {
+    let mut simulation = Command::new("apt-get");
+    simulation
+        .args(options)
+        .args(["--simulate", "--reinstall", "--no-install-recommends", "install"]);
+    let plan = tool::output(simulation.args(DEBIAN_PACKAGES).env("LC_ALL", "C"))?;
+    let packages: Vec<&str> = packages_to_install(&plan);
+    let mut download = Command::new("apt-get");
+    download
+        .args(options)
+        .args(["-oAPT::Sandbox::User=root", "download"])
+        .args(packages)
+        .current_dir(dir);
+    tool::output(&mut download).map(drop)
+}
+
+/// The names after `Inst` in what `apt-get --simulate install` prints.
+fn packages_to_install(plan: &str) -> Vec<&str> {
+    plan.lines()
+        .filter_map(|line| line.strip_prefix("Inst ")?.split(' ').next())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_apt_would_install_is_downloaded_and_nothing_else() {
+        let plan = "Reading package lists...\nThe following packages will be REMOVED:\n  rustc\nRemv rustc [1.63]\n\
+                    Inst libllvm22 (1:22.1.8-1~deb12u1 Debian-Security:12 [amd64])\n\
+                    Inst rustc-web (1.96.0+dfsg1-1~deb12u2 Debian-Security:12 [amd64])\n\
+                    Conf rustc-web (1.96.0+dfsg1-1~deb12u2 Debian-Security:12 [amd64])\n";
+        assert_eq!(packages_to_install(plan), ["libllvm22", "rustc-web"]);
+    }
+}
