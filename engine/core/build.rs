@@ -10,15 +10,23 @@ fn main() {
     if std::env::var_os("CARGO_FEATURE_BUNDLED").is_some() {
         return;
     }
-    let Some(dir) = std::env::var_os("DUCKDB_LIB_DIR") else { return };
+    let Some(dir) = std::env::var_os("DUCKDB_LIB_DIR") else {
+        return;
+    };
     println!("cargo::rerun-if-changed={}", Path::new(&dir).display());
     let names = ["libduckdb.so", "libduckdb.dylib", "duckdb.lib"];
     if !names.iter().any(|name| Path::new(&dir).join(name).exists()) {
-        println!("cargo::error=the DuckDB library is not in {}: run `cargo xtask setup` once", Path::new(&dir).display());
+        println!(
+            "cargo::error=the DuckDB library is not in {}: run `cargo xtask setup` once",
+            Path::new(&dir).display()
+        );
         return;
     }
     if std::env::var_os("CARGO_CFG_UNIX").is_some() {
         // Beside the binary where it is handed on, and in the place it was linked from where it is built.
-        println!("cargo::rustc-link-arg=-Wl,-rpath,$ORIGIN,-rpath,{}", Path::new(&dir).display());
+        println!(
+            "cargo::rustc-link-arg=-Wl,-rpath,$ORIGIN,-rpath,{}",
+            Path::new(&dir).display()
+        );
     }
 }
