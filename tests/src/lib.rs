@@ -1,1 +1,3 @@
-//! stub
+//! What the end-to-end tests, the demo and the benchmark share.
+
+pub mod receiver;

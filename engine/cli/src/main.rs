@@ -1,2 +1,2 @@
-//! stub
+//! The `outflow` command.
 fn main() {}

@@ -3,7 +3,17 @@
 //! Data walks one way: compile, query, diff, plan, deliver, commit, report. The core knows DuckDB and the journal; it
 //! knows no wasm, no network and no catalog.
 
+pub mod delivery;
 pub mod destination;
+pub(crate) mod diff;
+pub mod journal;
+pub mod ledger;
+pub mod mapping;
 pub mod operation;
 pub mod outcome;
+pub mod plan;
+pub mod project;
 pub mod report;
+pub mod run;
+pub mod schedule;
+pub mod warehouse;

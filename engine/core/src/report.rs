@@ -104,9 +104,15 @@ impl Status {
     /// The status of that word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Success, Self::Warning, Self::Failed, Self::Cancelled, Self::Interrupted]
-            .into_iter()
-            .find(|status| status.as_str() == word)
+        [
+            Self::Success,
+            Self::Warning,
+            Self::Failed,
+            Self::Cancelled,
+            Self::Interrupted,
+        ]
+        .into_iter()
+        .find(|status| status.as_str() == word)
     }
 }
 
@@ -187,7 +193,10 @@ pub struct Control {
 
 impl Default for Control {
     fn default() -> Self {
-        Self { events: tokio::sync::broadcast::channel(256).0, cancelled: tokio::sync::watch::channel(false).0 }
+        Self {
+            events: tokio::sync::broadcast::channel(256).0,
+            cancelled: tokio::sync::watch::channel(false).0,
+        }
     }
 }
 

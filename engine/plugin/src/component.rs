@@ -72,19 +72,14 @@ impl Compiler {
     }
 
     /// Compiles a plugin and asks it what it is. Takes seconds for a large one that is not in the cache.
-    pub(crate) fn load(
-        &self,
-        name: &str,
-        bytes: &[u8],
-        limits: &Limits,
-    ) -> Result<Plugin, OpenError> {
+    pub(crate) fn load(&self, name: &str, bytes: &[u8], limits: &Limits) -> Result<Plugin, OpenError> {
         let refused = |message: String| OpenError::NotAPlugin {
             name: name.to_owned(),
             message,
         };
         check_header(bytes).map_err(refused)?;
-        let component = Component::new(&self.engine, bytes)
-            .map_err(|error| refused(format!("no valid component: {error:#}")))?;
+        let component =
+            Component::new(&self.engine, bytes).map_err(|error| refused(format!("no valid component: {error:#}")))?;
         self.check_world(&component).map_err(refused)?;
         let pre = self
             .linker
@@ -93,10 +88,7 @@ impl Compiler {
             .map_err(|error| refused(format!("it does not fit the contract: {error:#}")))?;
         let mut plugin = Plugin {
             name: name.to_owned(),
-            fingerprint: Sha256::digest(bytes)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            fingerprint: Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
             description: Description {
                 name: String::new(),
                 version: String::new(),
@@ -108,19 +100,12 @@ impl Compiler {
             pre,
             engine: self.engine.clone(),
         };
-        let (mut store, bindings) = plugin
-            .instantiate(limits, Box::new(|text| text))
-            .map_err(refused)?;
+        let (mut store, bindings) = plugin.instantiate(limits, Box::new(|text| text)).map_err(refused)?;
         store.set_epoch_deadline(limits.call_epochs());
         let described = bindings
             .outflow_destination_plugin()
             .call_describe(&mut store)
-            .map_err(|error| {
-                refused(format!(
-                    "`describe` failed: {}",
-                    trap(&error, store.data(), limits)
-                ))
-            })?;
+            .map_err(|error| refused(format!("`describe` failed: {}", trap(&error, store.data(), limits))))?;
         (plugin.description, plugin.abilities) = v0_1::description(described).map_err(refused)?;
         Ok(plugin)
     }
@@ -180,12 +165,10 @@ impl Plugin {
         store.limiter(|guest| &mut guest.meter);
         store.set_hostcall_fuel(limits.output_bytes_max);
         store.set_epoch_deadline(limits.call_epochs());
-        let bindings = self.pre.instantiate(&mut store).map_err(|error| {
-            format!(
-                "it cannot be instantiated: {}",
-                trap(&error, store.data(), limits)
-            )
-        })?;
+        let bindings = self
+            .pre
+            .instantiate(&mut store)
+            .map_err(|error| format!("it cannot be instantiated: {}", trap(&error, store.data(), limits)))?;
         Ok((store, bindings))
     }
 }
@@ -193,10 +176,7 @@ impl Plugin {
 /// What happened in a call, for people: the cause, what was refused before, and what the plugin said last.
 pub(crate) fn trap(error: &wasmtime::Error, guest: &Guest, limits: &Limits) -> String {
     let mut message = match error.downcast_ref::<wasmtime::Trap>() {
-        Some(wasmtime::Trap::Interrupt) => format!(
-            "it computed for more than {} ms in one call",
-            limits.call_ms_max
-        ),
+        Some(wasmtime::Trap::Interrupt) => format!("it computed for more than {} ms in one call", limits.call_ms_max),
         Some(wasmtime::Trap::StackOverflow) => "its stack overflowed".to_owned(),
         Some(wasmtime::Trap::UnreachableCodeReached) => "it panicked".to_owned(),
         Some(trap) => format!("it trapped: {trap}"),

@@ -62,10 +62,7 @@ impl Performer {
         let filed = match effect {
             Effect::Http(request) => {
                 let (answer, sent) = self.http.send(request).await;
-                return (
-                    answer.map_or_else(EffectResult::HttpFailed, EffectResult::Http),
-                    sent,
-                );
+                return (answer.map_or_else(EffectResult::HttpFailed, EffectResult::Http), sent);
             }
             Effect::Wait(ms) => {
                 tokio::time::sleep(Duration::from_millis(ms.into())).await;
@@ -83,10 +80,7 @@ impl Performer {
 
     /// The effects as people see them, secrets by name. Fails where the policy would refuse one.
     pub(crate) fn show(&self, effects: Vec<Effect>) -> Result<Vec<Shown>, String> {
-        effects
-            .into_iter()
-            .map(|effect| self.show_one(effect))
-            .collect()
+        effects.into_iter().map(|effect| self.show_one(effect)).collect()
     }
 
     fn show_one(&self, effect: Effect) -> Result<Shown, String> {
@@ -104,10 +98,7 @@ impl Performer {
                 Shown::Http {
                     method,
                     url: mask(url),
-                    headers: headers
-                        .into_iter()
-                        .map(|(name, value)| (name, mask(value)))
-                        .collect(),
+                    headers: headers.into_iter().map(|(name, value)| (name, mask(value))).collect(),
                     body: match body {
                         Body::Empty => String::new(),
                         Body::Text(text) => mask(text),
@@ -141,6 +132,5 @@ impl Performer {
 }
 
 fn shown_bytes(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes)
-        .unwrap_or_else(|error| base64::engine::general_purpose::STANDARD.encode(error.as_bytes()))
+    String::from_utf8(bytes).unwrap_or_else(|error| base64::engine::general_purpose::STANDARD.encode(error.as_bytes()))
 }

@@ -66,14 +66,8 @@ pub(crate) enum Refusal {
 }
 
 enum Command {
-    Advance(
-        Box<State>,
-        oneshot::Sender<(Box<State>, Result<Step, Stop>)>,
-    ),
-    Forget {
-        id: u32,
-        generation: u64,
-    },
+    Advance(Box<State>, oneshot::Sender<(Box<State>, Result<Step, Stop>)>),
+    Forget { id: u32, generation: u64 },
 }
 
 impl Instance {
@@ -158,11 +152,7 @@ impl Task {
     /// Adds what came of the effects that it asked for last.
     pub(crate) fn told(&mut self, asked: u128, now: u64, results: Vec<EffectResult>) {
         if let Some(state) = &mut self.state {
-            state.history.push(Exchange {
-                asked,
-                now,
-                results,
-            });
+            state.history.push(Exchange { asked, now, results });
         }
     }
 }
@@ -234,9 +224,7 @@ impl Runner {
         };
         while let Some(exchange) = state.history.get(state.told) {
             match &step {
-                Step::Perform(effects) if v0_1::digest(effects) == exchange.asked => {
-                    step = self.resume(state)?
-                }
+                Step::Perform(effects) if v0_1::digest(effects) == exchange.asked => step = self.resume(state)?,
                 Step::Perform(_) => {
                     self.forget(state.id, state.generation);
                     return Err(Stop::Diverged);
@@ -255,12 +243,9 @@ impl Runner {
         state.told += 1;
         let id = state.id;
         self.call(state.told < state.history.len(), |bindings, store| {
-            bindings.outflow_destination_plugin().call_resume(
-                store,
-                id,
-                exchange.now,
-                &exchange.results,
-            )
+            bindings
+                .outflow_destination_plugin()
+                .call_resume(store, id, exchange.now, &exchange.results)
         })
     }
 
@@ -299,10 +284,7 @@ impl Runner {
     fn renew(&mut self) -> Result<Target, Refusal> {
         let secrets = Arc::clone(&self.secrets);
         let mask = Box::new(move |text| secrets.mask(text));
-        let (store, bindings) = self
-            .plugin
-            .instantiate(&self.limits, mask)
-            .map_err(Refusal::Failed)?;
+        let (store, bindings) = self.plugin.instantiate(&self.limits, mask).map_err(Refusal::Failed)?;
         self.live = Some(Live {
             store,
             bindings,
@@ -310,9 +292,7 @@ impl Runner {
         });
         self.generation += 1;
         let failed = |stop: Stop, what: &str| match stop {
-            Stop::Trapped(message) | Stop::Dead(message) => {
-                Refusal::Failed(format!("`{what}` failed: {message}"))
-            }
+            Stop::Trapped(message) | Stop::Dead(message) => Refusal::Failed(format!("`{what}` failed: {message}")),
             Stop::Diverged => Refusal::Failed(format!("`{what}` failed")),
         };
         let again = self.target.is_some();
@@ -323,9 +303,7 @@ impl Runner {
         let settings = self.settings.clone();
         let opened = self
             .call(again, |bindings, store| {
-                bindings
-                    .outflow_destination_plugin()
-                    .call_open(store, &settings)
+                bindings.outflow_destination_plugin().call_open(store, &settings)
             })
             .map_err(|stop| failed(stop, "open"))?;
         let target = opened.map_err(|problems| {

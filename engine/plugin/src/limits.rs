@@ -109,15 +109,8 @@ impl Meter {
 }
 
 impl ResourceLimiter for Meter {
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        let total = self
-            .memory_bytes
-            .saturating_add(desired.saturating_sub(current));
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
         if total > self.memory_bytes_max {
             self.refused = Some(format!(
                 "it wanted more than {} MB of memory",
@@ -129,20 +122,10 @@ impl ResourceLimiter for Meter {
         Ok(true)
     }
 
-    fn table_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        let total = self
-            .table_entries
-            .saturating_add(desired.saturating_sub(current));
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.table_entries.saturating_add(desired.saturating_sub(current));
         if total > self.table_entries_max {
-            self.refused = Some(format!(
-                "it wanted more than {} table entries",
-                self.table_entries_max
-            ));
+            self.refused = Some(format!("it wanted more than {} table entries", self.table_entries_max));
             return Ok(false);
         }
         self.table_entries = total;

@@ -71,10 +71,9 @@ impl Opened {
         let abilities = plugin.abilities;
         let given = v0_1::settings(&settings, secrets.placeholders());
         let (bound, masks) = (limits.clone(), Arc::clone(&secrets));
-        let opened =
-            tokio::task::spawn_blocking(move || Instance::open(plugin, given, masks, bound))
-                .await
-                .map_err(|error| failed(error.to_string()))?;
+        let opened = tokio::task::spawn_blocking(move || Instance::open(plugin, given, masks, bound))
+            .await
+            .map_err(|error| failed(error.to_string()))?;
         let (instance, target) = opened.map_err(|refusal| match refusal {
             Refusal::Failed(message) => failed(secrets.mask(message)),
             Refusal::Problems(problems) => OpenError::Config(
@@ -121,26 +120,20 @@ impl Opened {
                 }
             };
             let asked = v0_1::digest(&effects);
-            let Performed {
-                results,
-                sent: applied,
-            } = self.performer.perform(effects).await;
+            let Performed { results, sent: applied } = self.performer.perform(effects).await;
             sent |= applied;
             task.told(asked, now_ms(), results);
         }
-        Err(self.overstepped(
-            &format!("it did not end within {} steps", self.limits.steps_max),
-            sent,
-        ))
+        Err(self.overstepped(&format!("it did not end within {} steps", self.limits.steps_max), sent))
     }
 
     async fn step(&self, task: &mut Task, sent: bool) -> Result<Step, Failure> {
         let step = task.advance().await.map_err(|stop| match stop {
             Stop::Trapped(message) => self.overstepped(&message, sent),
             Stop::Dead(message) => Failure::Fatal(self.about(&format!("failed: {message}"))),
-            Stop::Diverged => {
-                self.broken("asked for something else when a task was replayed; a plugin may depend on nothing but its input")
-            }
+            Stop::Diverged => self.broken(
+                "asked for something else when a task was replayed; a plugin may depend on nothing but its input",
+            ),
         })?;
         check(&step, &self.limits).map_err(|message| self.overstepped(&message, sent))?;
         Ok(step)
@@ -158,8 +151,7 @@ impl Opened {
     }
 
     fn about(&self, message: &str) -> String {
-        self.secrets
-            .mask(format!("the plugin `{}`: {message}", self.plugin))
+        self.secrets.mask(format!("the plugin `{}`: {message}", self.plugin))
     }
 
     fn outcomes(&self, answer: Answer, expected: usize) -> Result<Vec<Outcome>, Failure> {
@@ -195,9 +187,7 @@ impl Destination for Opened {
     async fn check_offline(&self) -> Option<String> {
         let mut task = self.instance.task(Work::Check, now_ms());
         match task.advance().await {
-            Ok(Step::Done(Answer::Checked(account))) => {
-                account.map(|account| self.secrets.mask(account))
-            }
+            Ok(Step::Done(Answer::Checked(account))) => account.map(|account| self.secrets.mask(account)),
             _ => None,
         }
     }
@@ -208,9 +198,7 @@ impl Destination for Opened {
     }
 
     async fn preview(&self, batch: &[Operation]) -> Result<Vec<Effect>, Failure> {
-        let mut task = self
-            .instance
-            .task(Work::Write(v0_1::batch(batch)), now_ms());
+        let mut task = self.instance.task(Work::Write(v0_1::batch(batch)), now_ms());
         match self.step(&mut task, false).await? {
             Step::Perform(effects) => self.performer.show(effects).map_err(Failure::Fatal),
             Step::Done(_) => Ok(Vec::new()),
@@ -268,8 +256,6 @@ fn check_secrets(plugin: &Plugin, settings: &Settings) -> Result<(), OpenError> 
 }
 
 fn now_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -69,8 +69,7 @@ impl Registry {
     /// Makes a host for plugins; loads none yet. Fails where this machine cannot run them or the cache's folder cannot
     /// be used.
     pub fn new(options: RegistryOptions) -> Result<Self, HostError> {
-        let compiler = Compiler::new(options.cache.as_deref())
-            .map_err(|error| HostError(format!("{error:#}")))?;
+        let compiler = Compiler::new(options.cache.as_deref()).map_err(|error| HostError(format!("{error:#}")))?;
         let tls = http::tls().map_err(|error| HostError(error.to_string()))?;
         Ok(Self {
             options,
@@ -89,20 +88,11 @@ impl Registry {
             .iter()
             .filter_map(|folder| folder.read_dir().ok())
             .flat_map(|entries| {
-                let mut files: Vec<PathBuf> = entries
-                    .filter_map(|entry| Some(entry.ok()?.path()))
-                    .collect();
+                let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
                 files.sort();
                 files.into_iter().filter_map(|file| {
-                    let name = file
-                        .file_name()?
-                        .to_str()?
-                        .strip_suffix(".wasm")?
-                        .to_owned();
-                    (is_name(&name) && file.is_file()).then_some(Found {
-                        name,
-                        file: Some(file),
-                    })
+                    let name = file.file_name()?.to_str()?.strip_suffix(".wasm")?.to_owned();
+                    (is_name(&name) && file.is_file()).then_some(Found { name, file: Some(file) })
                 })
             });
         let bundled = self.options.bundled.iter().map(|plugin| Found {
@@ -127,17 +117,10 @@ impl Registry {
             .collect();
         // Held while one compiles: a second wish for the same plugin waits for it.
         let mut loaded = self.loaded.lock().await;
-        if let Some(plugin) = loaded
-            .get(name)
-            .filter(|plugin| plugin.fingerprint == fingerprint)
-        {
+        if let Some(plugin) = loaded.get(name).filter(|plugin| plugin.fingerprint == fingerprint) {
             return Ok(plugin.clone());
         }
-        let (compiler, limits, owned) = (
-            Arc::clone(&self.compiler),
-            self.options.limits.clone(),
-            name.to_owned(),
-        );
+        let (compiler, limits, owned) = (Arc::clone(&self.compiler), self.options.limits.clone(), name.to_owned());
         let plugin = tokio::task::spawn_blocking(move || compiler.load(&owned, &bytes, &limits))
             .await
             .map_err(|error| OpenError::Plugin {
@@ -162,20 +145,12 @@ impl Registry {
                 Err(error) => return Err(about(error)),
                 Ok(meta) if meta.len() > FILE_BYTES_MAX => {
                     let mb = FILE_BYTES_MAX >> 20;
-                    return Err(unreadable(format!(
-                        "{} is larger than {mb} MB",
-                        file.display()
-                    )));
+                    return Err(unreadable(format!("{} is larger than {mb} MB", file.display())));
                 }
                 Ok(_) => return tokio::fs::read(&file).await.map(Cow::Owned).map_err(about),
             }
         }
-        if let Some(plugin) = self
-            .options
-            .bundled
-            .iter()
-            .find(|plugin| plugin.name == name)
-        {
+        if let Some(plugin) = self.options.bundled.iter().find(|plugin| plugin.name == name) {
             return Ok(plugin.bytes.clone());
         }
         let mut looked: Vec<_> = self
@@ -184,12 +159,7 @@ impl Registry {
             .iter()
             .map(|folder| folder.display().to_string())
             .collect();
-        let carried: Vec<_> = self
-            .options
-            .bundled
-            .iter()
-            .map(|plugin| plugin.name.as_str())
-            .collect();
+        let carried: Vec<_> = self.options.bundled.iter().map(|plugin| plugin.name.as_str()).collect();
         looked.push(match carried.as_slice() {
             [] => "no bundled plugins".to_owned(),
             names => format!("the bundled plugins ({})", names.join(", ")),
@@ -211,19 +181,9 @@ impl Plugins for Registry {
         Ok(self.load(plugin).await?.fingerprint)
     }
 
-    async fn open(
-        &self,
-        plugin: &str,
-        settings: Settings,
-    ) -> Result<Box<dyn Destination>, OpenError> {
+    async fn open(&self, plugin: &str, settings: Settings) -> Result<Box<dyn Destination>, OpenError> {
         let plugin = self.load(plugin).await?;
-        let opened = Opened::open(
-            plugin,
-            settings,
-            self.tls.clone(),
-            self.options.limits.clone(),
-        )
-        .await?;
+        let opened = Opened::open(plugin, settings, self.tls.clone(), self.options.limits.clone()).await?;
         Ok(Box::new(opened))
     }
 }

@@ -19,10 +19,7 @@ pub(crate) mod bindings {
 }
 
 /// The settings for `open`. `secrets` are names and placeholders.
-pub(crate) fn settings(
-    settings: &core::Settings,
-    secrets: BTreeMap<String, String>,
-) -> types::Settings {
+pub(crate) fn settings(settings: &core::Settings, secrets: BTreeMap<String, String>) -> types::Settings {
     types::Settings {
         config: settings.config.to_string(),
         object: settings.object.clone(),
@@ -91,9 +88,7 @@ fn operation(operation: &Operation) -> types::Operation {
 }
 
 /// What a plugin says of itself, its abilities apart. Fails with what is wrong.
-pub(crate) fn description(
-    description: types::Description,
-) -> Result<(core::Description, types::Abilities), String> {
+pub(crate) fn description(description: types::Description) -> Result<(core::Description, types::Abilities), String> {
     let config_schema = serde_json::from_str(&description.config_schema)
         .map_err(|error| format!("its description's `config-schema` is no JSON: {error}"))?;
     let described = core::Description {
@@ -115,10 +110,7 @@ pub(crate) fn description(
 }
 
 /// What an opened destination can do. Fails with what is wrong.
-pub(crate) fn target(
-    target: &types::Target,
-    abilities: types::Abilities,
-) -> Result<core::Target, String> {
+pub(crate) fn target(target: &types::Target, abilities: types::Abilities) -> Result<core::Target, String> {
     let limits = core::Limits {
         records: target.limits.records,
         bytes: target.limits.bytes,
@@ -152,9 +144,7 @@ pub(crate) fn target(
         types::Counting::Batch => core::Counting::Batch,
         types::Counting::Finish if finish => core::Counting::Finish,
         types::Counting::Finish => {
-            return Err(
-                "its records count at `finish`, but it does not have the ability `finish`".into(),
-            );
+            return Err("its records count at `finish`, but it does not have the ability `finish`".into());
         }
     };
     Ok(core::Target {
@@ -174,10 +164,7 @@ pub(crate) fn target(
 }
 
 /// An outcome for the core; fails with what is wrong with it. `mask` takes secrets out of texts.
-pub(crate) fn outcome(
-    outcome: types::Outcome,
-    mask: &impl Fn(String) -> String,
-) -> Result<Outcome, String> {
+pub(crate) fn outcome(outcome: types::Outcome, mask: &impl Fn(String) -> String) -> Result<Outcome, String> {
     Ok(match outcome {
         types::Outcome::Accepted(id) => Outcome::Accepted { id: id.map(mask) },
         types::Outcome::Rejected(rejected) => Outcome::Rejected(rejection(rejected, mask)),
@@ -185,14 +172,10 @@ pub(crate) fn outcome(
         types::Outcome::Retry(after) => Outcome::Retry {
             after: after.map(milliseconds),
         },
-        types::Outcome::Unknown(reason) => Outcome::Unknown {
-            reason: mask(reason),
-        },
+        types::Outcome::Unknown(reason) => Outcome::Unknown { reason: mask(reason) },
         types::Outcome::NotAttempted => Outcome::NotAttempted,
         types::Outcome::Pending(_) => {
-            return Err(
-                "answered `pending`, which this version of Outflow does not have yet".into(),
-            );
+            return Err("answered `pending`, which this version of Outflow does not have yet".into());
         }
     })
 }

@@ -17,10 +17,7 @@ impl Egress {
     /// Reads `allow`. An error says which entry is no origin.
     pub(crate) fn new(allow: &[String]) -> Result<Self, String> {
         Ok(Self {
-            origins: allow
-                .iter()
-                .map(|entry| origin(entry))
-                .collect::<Result<_, _>>()?,
+            origins: allow.iter().map(|entry| origin(entry)).collect::<Result<_, _>>()?,
         })
     }
 
@@ -52,18 +49,12 @@ impl Egress {
 
 /// The origin that an entry of `allow` spells, default port left out.
 fn origin(entry: &str) -> Result<String, String> {
-    let wrong = |why: &str| {
-        format!("allow: `{entry}` is no origin ({why}); right would be `https://crm.example.com`")
-    };
+    let wrong = |why: &str| format!("allow: `{entry}` is no origin ({why}); right would be `https://crm.example.com`");
     let url = Url::parse(entry).map_err(|error| wrong(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(wrong("its scheme is neither http nor https"));
     }
-    if url.path() != "/"
-        || url.query().is_some()
-        || url.fragment().is_some()
-        || !url.username().is_empty()
-    {
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
         return Err(wrong("it has more than scheme, host and port"));
     }
     Ok(url.origin().ascii_serialization())
@@ -115,12 +106,7 @@ fn scope_v4(v4: Ipv4Addr) -> Scope {
     match (a, b, c) {
         (10 | 127, _, _) | (172, 16..=31, _) | (192, 168, _) | (100, 64..=127, _) => Scope::Private,
         // "This" network, link-local, protocol assignments, benchmarking, documentation, multicast and reserved.
-        (0, ..)
-        | (169, 254, _)
-        | (192, 0, 0 | 2)
-        | (198, 18..=19, _)
-        | (198, 51, 100)
-        | (203, 0, 113) => Scope::Never,
+        (0, ..) | (169, 254, _) | (192, 0, 0 | 2) | (198, 18..=19, _) | (198, 51, 100) | (203, 0, 113) => Scope::Never,
         (224.., ..) => Scope::Never,
         _ => Scope::Public,
     }
@@ -156,11 +142,9 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
             let host = name.as_str().to_owned();
-            let found: Vec<SocketAddr> =
-                tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
-            let (allowed, refused): (Vec<_>, Vec<_>) = found
-                .into_iter()
-                .partition(|address| may_connect(&host, address.ip()));
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
+            let (allowed, refused): (Vec<_>, Vec<_>) =
+                found.into_iter().partition(|address| may_connect(&host, address.ip()));
             match (allowed.as_slice(), refused.first()) {
                 ([], Some(address)) => Err(Forbidden {
                     host,
@@ -234,9 +218,7 @@ mod tests {
             "",
         ] {
             assert!(
-                Egress::new(&[entry.to_owned()])
-                    .unwrap_err()
-                    .contains("is no origin"),
+                Egress::new(&[entry.to_owned()]).unwrap_err().contains("is no origin"),
                 "{entry}"
             );
         }
@@ -265,16 +247,10 @@ mod tests {
             "fd00:ec2::254",
         ];
         for address in inner {
-            assert!(
-                !may_connect("crm.example.com", address.parse().unwrap()),
-                "{address}"
-            );
+            assert!(!may_connect("crm.example.com", address.parse().unwrap()), "{address}");
         }
         for address in ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8"] {
-            assert!(
-                may_connect("crm.example.com", address.parse().unwrap()),
-                "{address}"
-            );
+            assert!(may_connect("crm.example.com", address.parse().unwrap()), "{address}");
         }
     }
 

@@ -52,16 +52,14 @@ impl Folder {
     /// Appends whole or not at all.
     pub(crate) async fn append(&self, append: Append) -> Result<(), String> {
         self.check(&append.path)?;
-        self.with(append.path.clone(), move |dir| append_to(dir, &append))
-            .await
+        self.with(append.path.clone(), move |dir| append_to(dir, &append)).await
     }
 
     /// Makes a file durable under its final name.
     pub(crate) async fn rename(&self, rename: Rename) -> Result<(), String> {
         self.check(&rename.from)?;
         self.check(&rename.to)?;
-        self.with(rename.from.clone(), move |dir| rename_in(dir, &rename))
-            .await
+        self.with(rename.from.clone(), move |dir| rename_in(dir, &rename)).await
     }
 
     /// Removes a file, if it is there.
@@ -85,10 +83,7 @@ impl Folder {
         let mut dir = Arc::clone(&self.dir).lock_owned().await;
         tokio::task::spawn_blocking(move || {
             if dir.is_none() {
-                *dir = Some(
-                    open(&path)
-                        .map_err(|error| format!("the folder {}: {error}", path.display()))?,
-                );
+                *dir = Some(open(&path).map_err(|error| format!("the folder {}: {error}", path.display()))?);
             }
             dir.as_ref()
                 .map_or(Ok(()), act)
@@ -108,14 +103,8 @@ fn append_to(dir: &Dir, append: &Append) -> io::Result<()> {
     create_parent(dir, &append.path)?;
     let mut file = dir.open_with(&append.path, OpenOptions::new().append(true).create(true))?;
     let before = file.metadata()?.len();
-    let preamble = if before == 0 {
-        append.preamble.as_slice()
-    } else {
-        &[]
-    };
-    let written = file
-        .write_all(preamble)
-        .and_then(|()| file.write_all(&append.data));
+    let preamble = if before == 0 { append.preamble.as_slice() } else { &[] };
+    let written = file.write_all(preamble).and_then(|()| file.write_all(&append.data));
     if written.is_err() {
         // A full disk, say: half a record must not stay.
         file.set_len(before)?;
@@ -177,10 +166,7 @@ mod tests {
             })
             .await
             .unwrap();
-        assert_eq!(
-            std::fs::read_to_string(root.join("b/x.csv")).unwrap(),
-            "head\n1\n2\n"
-        );
+        assert_eq!(std::fs::read_to_string(root.join("b/x.csv")).unwrap(), "head\n1\n2\n");
         assert!(!root.join("a/x.part").exists());
         folder.remove("b/x.csv".into()).await.unwrap();
         folder.remove("b/x.csv".into()).await.unwrap();
@@ -208,10 +194,7 @@ mod tests {
             "./x",
             "a\\b",
         ] {
-            assert!(
-                folder.append(append(path, "x")).await.is_err(),
-                "append {path}"
-            );
+            assert!(folder.append(append(path, "x")).await.is_err(), "append {path}");
             let there = Rename {
                 from: path.into(),
                 to: "got".into(),
@@ -219,18 +202,12 @@ mod tests {
             assert!(folder.rename(there).await.is_err(), "rename {path}");
         }
         assert!(folder.remove("out/precious".into()).await.is_err());
-        assert_eq!(
-            std::fs::read_to_string(temp.path().join("precious")).unwrap(),
-            "p"
-        );
+        assert_eq!(std::fs::read_to_string(temp.path().join("precious")).unwrap(), "p");
     }
 
     #[tokio::test]
     async fn without_a_granted_folder_nothing_is_touched() {
-        let error = Folder::new(None)
-            .append(append("x", "1"))
-            .await
-            .unwrap_err();
+        let error = Folder::new(None).append(append("x", "1")).await.unwrap_err();
         assert!(error.contains("no folder is granted"), "{error}");
     }
 }

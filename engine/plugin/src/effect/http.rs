@@ -79,8 +79,7 @@ impl Http {
 
     /// Whether the policy lets a request leave, as far as that is known without sending it.
     pub(crate) fn check(&self, request: &Request) -> Result<(), String> {
-        let url = Url::parse(&request.url)
-            .map_err(|error| format!("`{}` is no URL: {error}", request.url))?;
+        let url = Url::parse(&request.url).map_err(|error| format!("`{}` is no URL: {error}", request.url))?;
         self.egress.check(&url)
     }
 
@@ -93,13 +92,9 @@ impl Http {
             Ok(prepared) => prepared,
             Err(error) => return (Err(self.masked(error)), false),
         };
-        let safe = matches!(
-            prepared.method,
-            Method::GET | Method::HEAD | Method::OPTIONS
-        );
+        let safe = matches!(prepared.method, Method::GET | Method::HEAD | Method::OPTIONS);
         let mut left = false;
-        let answer =
-            tokio::time::timeout(Duration::from_millis(ms), self.follow(prepared, &mut left)).await;
+        let answer = tokio::time::timeout(Duration::from_millis(ms), self.follow(prepared, &mut left)).await;
         let answer = match answer {
             Ok(answer) => answer.map_err(|error| self.masked(error)),
             Err(_) => {
@@ -117,8 +112,7 @@ impl Http {
             .ok()
             .filter(|method| !matches!(*method, Method::CONNECT | Method::TRACE))
             .ok_or_else(|| invalid(format!("`{}` is no method for a request", request.method)))?;
-        let mut url =
-            Url::parse(&request.url).map_err(|error| invalid(format!("no URL: {error}")))?;
+        let mut url = Url::parse(&request.url).map_err(|error| invalid(format!("no URL: {error}")))?;
         url.set_fragment(None);
         let url = Url::parse(&self.secrets.fill(url.into(), Place::Url))
             .map_err(|error| invalid(format!("no URL once its secrets are filled in: {error}")))?;
@@ -153,16 +147,13 @@ impl Http {
             let parsed = HeaderName::from_bytes(name.as_bytes())
                 .map_err(|_| HttpError::Invalid(format!("`{name}` is no header name")))?;
             if HOST_HEADERS.contains(&parsed.as_str()) {
-                return Err(HttpError::Invalid(format!(
-                    "the header `{parsed}` is the host's"
-                )));
+                return Err(HttpError::Invalid(format!("the header `{parsed}` is the host's")));
             }
-            let mut value = HeaderValue::from_str(&self.secrets.fill(value, Place::Plain))
-                .or_else(|_| {
-                    Err(HttpError::Invalid(format!(
-                        "the value of the header `{parsed}` is not valid"
-                    )))
-                })?;
+            let mut value = HeaderValue::from_str(&self.secrets.fill(value, Place::Plain)).or_else(|_| {
+                Err(HttpError::Invalid(format!(
+                    "the value of the header `{parsed}` is not valid"
+                )))
+            })?;
             value.set_sensitive(true);
             headers.append(parsed, value);
         }
@@ -174,12 +165,7 @@ impl Http {
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default();
-        let kind = kind
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
+        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         let place = if kind.ends_with("/json") || kind.ends_with("+json") {
             Place::Json
         } else if kind == "application/x-www-form-urlencoded" {
@@ -216,9 +202,9 @@ impl Http {
             let Some(location) = redirection(&answer) else {
                 return self.read(answer).await;
             };
-            let target = url.join(&location).map_err(|error| {
-                HttpError::Denied(format!("redirected to `{location}`, no URL: {error}"))
-            })?;
+            let target = url
+                .join(&location)
+                .map_err(|error| HttpError::Denied(format!("redirected to `{location}`, no URL: {error}")))?;
             let status = answer.status();
             if status_changes_method(status) && !matches!(method, Method::GET | Method::HEAD) {
                 let to = target.origin().ascii_serialization();
@@ -231,9 +217,7 @@ impl Http {
                 .map_err(|why| HttpError::Denied(format!("redirected: {why}")))?;
             url = target;
         }
-        Err(HttpError::Denied(format!(
-            "more than {REDIRECTS_MAX} redirects"
-        )))
+        Err(HttpError::Denied(format!("more than {REDIRECTS_MAX} redirects")))
     }
 
     async fn read(&self, mut answer: reqwest::Response) -> Result<Response, HttpError> {
@@ -333,8 +317,8 @@ fn told(error: &reqwest::Error) -> String {
 /// How connections are secured: the operating system's roots, ring's cryptography.
 pub(crate) fn tls() -> Result<rustls::ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let versions = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()?;
+    let versions =
+        rustls::ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
     let mut config = match rustls_platform_verifier::Verifier::new(provider) {
         Ok(verifier) => versions
             .dangerous()

@@ -22,11 +22,7 @@ const STDERR_CHARS_MAX: usize = 200;
 /// Shorter values are not looked for in texts: they would be found everywhere.
 const MASKED_BYTES_MIN: usize = 4;
 /// RFC 3986's unreserved characters stay, everything else is encoded: right in paths and in queries.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// How a value is written at its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,10 +64,7 @@ impl fmt::Debug for Secrets {
 
 impl Secrets {
     /// Reads them all. An error names the secret and its source, never a value.
-    pub(crate) async fn read(
-        sources: &BTreeMap<String, SecretSource>,
-        base: &Path,
-    ) -> Result<Self, String> {
+    pub(crate) async fn read(sources: &BTreeMap<String, SecretSource>, base: &Path) -> Result<Self, String> {
         let mut values = Vec::new();
         for (name, source) in sources {
             let value = read(source, base)
@@ -93,9 +86,7 @@ impl Secrets {
             .collect();
         let placeholders = match entries.as_slice() {
             [] => None,
-            entries => Some(AhoCorasick::new(
-                entries.iter().map(|entry| &entry.placeholder),
-            )?),
+            entries => Some(AhoCorasick::new(entries.iter().map(|entry| &entry.placeholder))?),
         };
         let mut patterns = Vec::new();
         let mut owners = Vec::new();
@@ -138,11 +129,7 @@ impl Secrets {
     pub(crate) fn fill(&self, text: String, place: Place) -> String {
         match &self.placeholders {
             Some(finder) if finder.is_match(&text) => {
-                let values: Vec<_> = self
-                    .entries
-                    .iter()
-                    .map(|entry| written(&entry.value, place))
-                    .collect();
+                let values: Vec<_> = self.entries.iter().map(|entry| written(&entry.value, place)).collect();
                 finder.replace_all(&text, &values)
             }
             _ => text,
@@ -231,28 +218,18 @@ async fn read(source: &SecretSource, base: &Path) -> Result<String, String> {
             let read = async {
                 let file = tokio::fs::File::open(base.join(path)).await?;
                 let mut bytes = Vec::new();
-                file.take(VALUE_BYTES_MAX + 1)
-                    .read_to_end(&mut bytes)
-                    .await?;
+                file.take(VALUE_BYTES_MAX + 1).read_to_end(&mut bytes).await?;
                 Ok::<_, std::io::Error>(bytes)
             };
             (
-                utf8(
-                    read.await.map_err(|error| format!("{from}: {error}"))?,
-                    &from,
-                )?,
+                utf8(read.await.map_err(|error| format!("{from}: {error}"))?, &from)?,
                 from,
             )
         }
         SecretSource::Command(words) => {
             let from = format!("the command `{}`", words.first().map_or("", String::as_str));
             (
-                utf8(
-                    run(words, base)
-                        .await
-                        .map_err(|why| format!("{from} {why}"))?,
-                    &from,
-                )?,
+                utf8(run(words, base).await.map_err(|why| format!("{from} {why}"))?, &from)?,
                 from,
             )
         }
@@ -260,9 +237,9 @@ async fn read(source: &SecretSource, base: &Path) -> Result<String, String> {
     if value.len() as u64 > VALUE_BYTES_MAX {
         return Err(format!("{from} gives more than {VALUE_BYTES_MAX} bytes"));
     }
-    let value = value.strip_suffix('\n').map_or(value.as_str(), |value| {
-        value.strip_suffix('\r').unwrap_or(value)
-    });
+    let value = value
+        .strip_suffix('\n')
+        .map_or(value.as_str(), |value| value.strip_suffix('\r').unwrap_or(value));
     if value.is_empty() {
         return Err(format!("{from} is empty"));
     }
@@ -312,11 +289,10 @@ async fn run(words: &[String], base: &Path) -> Result<Vec<u8>, String> {
         let status = child.wait().await?;
         Ok::<_, std::io::Error>((status, value, complaint))
     };
-    let (status, value, complaint) =
-        tokio::time::timeout(Duration::from_millis(COMMAND_MS_MAX), talk)
-            .await
-            .map_err(|_| format!("did not end within {} s", COMMAND_MS_MAX / 1_000))?
-            .map_err(|error| format!("failed: {error}"))?;
+    let (status, value, complaint) = tokio::time::timeout(Duration::from_millis(COMMAND_MS_MAX), talk)
+        .await
+        .map_err(|_| format!("did not end within {} s", COMMAND_MS_MAX / 1_000))?
+        .map_err(|error| format!("failed: {error}"))?;
     if status.success() {
         return Ok(value);
     }
@@ -339,11 +315,7 @@ mod tests {
     use super::*;
 
     fn secrets() -> Secrets {
-        Secrets::new(vec![
-            ("token".into(), "pa\"ss wörd".into()),
-            ("pin".into(), "7".into()),
-        ])
-        .unwrap()
+        Secrets::new(vec![("token".into(), "pa\"ss wörd".into()), ("pin".into(), "7".into())]).unwrap()
     }
 
     #[test]
@@ -354,10 +326,7 @@ mod tests {
             secrets.fill(format!("Bearer {token}"), Place::Plain),
             "Bearer pa\"ss wörd"
         );
-        assert_eq!(
-            secrets.fill(format!("k={token}"), Place::Url),
-            "k=pa%22ss%20w%C3%B6rd"
-        );
+        assert_eq!(secrets.fill(format!("k={token}"), Place::Url), "k=pa%22ss%20w%C3%B6rd");
         assert_eq!(
             secrets.fill(format!("{{\"k\":\"{token}\"}}"), Place::Json),
             r#"{"k":"pa\"ss wörd"}"#
@@ -369,14 +338,8 @@ mod tests {
         let secrets = secrets();
         let token = &secrets.placeholders()["token"];
         for spelling in ["pa\"ss wörd", "pa%22ss%20w%C3%B6rd", "pa\\\"ss wörd"] {
-            assert_eq!(
-                secrets.conceal(format!("echo {spelling}!")),
-                format!("echo {token}!")
-            );
-            assert_eq!(
-                secrets.mask(format!("echo {spelling}!")),
-                "echo {secret.token}!"
-            );
+            assert_eq!(secrets.conceal(format!("echo {spelling}!")), format!("echo {token}!"));
+            assert_eq!(secrets.mask(format!("echo {spelling}!")), "echo {secret.token}!");
         }
         assert_eq!(secrets.mask(format!("uses {token}")), "uses {secret.token}");
         assert_eq!(secrets.mask("7 of 17".into()), "7 of 17");
@@ -400,9 +363,7 @@ mod tests {
         assert_eq!(file.as_deref(), Ok("abc"));
         let words = ["cat", "t"].map(String::from).to_vec();
         assert_eq!(
-            read(&SecretSource::Command(words), folder.path())
-                .await
-                .as_deref(),
+            read(&SecretSource::Command(words), folder.path()).await.as_deref(),
             Ok("abc")
         );
     }
@@ -416,14 +377,8 @@ mod tests {
                 SecretSource::Env("OUTFLOW_NO_SUCH".into()),
                 "`OUTFLOW_NO_SUCH` is not set",
             ),
-            (
-                SecretSource::File("none".into()),
-                "the file none: No such file",
-            ),
-            (
-                SecretSource::File("empty".into()),
-                "the file empty is empty",
-            ),
+            (SecretSource::File("none".into()), "the file none: No such file"),
+            (SecretSource::File("empty".into()), "the file empty is empty"),
             (
                 SecretSource::Command(vec!["false".into()]),
                 "the command `false` failed (exit status: 1)",

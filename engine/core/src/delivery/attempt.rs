@@ -1,0 +1,448 @@
+//! What follows from a batch's result: what is settled, what is tried again and when, what ends the run (rules 25, 26).
+//!
+//! Given results and a time, it says what happens next; it neither waits nor sends.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use rand::RngExt;
+use tokio::time::Instant;
+
+use crate::journal::State;
+use crate::operation::Kind;
+use crate::outcome::{Failure, Outcome, Rejection};
+
+use super::budgets::Budgets;
+use super::{End, Planned, Settled};
+
+/// Operations that travel together, with what is known of their attempts.
+#[derive(Clone, Debug)]
+pub struct Lot {
+    items: Vec<Item>,
+    /// Attempts that were spent.
+    spent: u32,
+    /// Whether it comes from a refused batch that is being split.
+    bisecting: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Item {
+    planned: Planned,
+    /// Why an earlier attempt may have been applied, if one may.
+    doubt: Option<String>,
+}
+
+impl Lot {
+    /// A batch before its first attempt.
+    #[must_use]
+    pub fn new(operations: Vec<Planned>) -> Self {
+        let items = operations
+            .into_iter()
+            .map(|planned| Item { planned, doubt: None })
+            .collect();
+        Self {
+            items,
+            spent: 0,
+            bisecting: false,
+        }
+    }
+
+    /// The operations in order.
+    pub fn operations(&self) -> impl Iterator<Item = &crate::operation::Operation> {
+        self.items.iter().map(|item| &item.planned.operation)
+    }
+
+    /// The last word about operations that get no further attempt: unknown where one may have been applied, else
+    /// aborted.
+    #[must_use]
+    pub fn give_up(self, why: &str) -> Vec<(Planned, Settled)> {
+        self.items
+            .into_iter()
+            .map(|item| {
+                let settled = match item.doubt {
+                    Some(doubt) => unknown(format!("{doubt}; {why}")),
+                    None => Settled::Aborted,
+                };
+                (item.planned, settled)
+            })
+            .collect()
+    }
+
+    /// All unknown, for this reason.
+    #[must_use]
+    pub fn into_unknown(self, reason: &str) -> Vec<(Planned, Settled)> {
+        self.items
+            .into_iter()
+            .map(|item| (item.planned, unknown(reason.to_owned())))
+            .collect()
+    }
+
+    /// All refused, for this reason.
+    fn into_refused(self, rejection: &Rejection) -> Vec<(Planned, Settled)> {
+        let refused = |item: Item| {
+            let settled = doubtful_rejection(&item, rejection.clone());
+            (item.planned, settled)
+        };
+        self.items.into_iter().map(refused).collect()
+    }
+
+    fn doubted(mut self, reason: &str) -> Self {
+        for item in &mut self.items {
+            item.doubt.get_or_insert_with(|| reason.to_owned());
+        }
+        self
+    }
+
+    /// In two halves, in order.
+    fn halves(mut self) -> [Self; 2] {
+        let second = self.items.split_off(self.items.len().div_ceil(2));
+        let half = Self { items: second, ..self };
+        [self, half]
+    }
+
+    /// Without operations, but with the same past.
+    fn clone_empty(&self) -> Self {
+        Self {
+            items: Vec::new(),
+            spent: self.spent,
+            bisecting: self.bisecting,
+        }
+    }
+}
+
+fn unknown(reason: String) -> Settled {
+    Settled::Other(State::Unknown { reason })
+}
+
+fn rejected(rejection: Rejection) -> Settled {
+    Settled::Other(State::Rejected(rejection))
+}
+
+/// What follows from a result.
+#[derive(Debug, Default)]
+pub struct Decision {
+    /// Operations with their last word.
+    pub settled: Vec<(Planned, Settled)>,
+    /// Lots for another attempt, and when.
+    pub again: Vec<(Lot, Instant)>,
+    /// Nothing leaves before then; why.
+    pub hold: Option<(Instant, String)>,
+    /// Batches are no larger than this from now on.
+    pub records_max: Option<usize>,
+    /// The run ends.
+    pub end: Option<End>,
+}
+
+/// Judges results over one delivery.
+pub struct Judge {
+    budgets: Budgets,
+    idempotent: bool,
+    waited: Duration,
+    limited_in_a_row: u32,
+    uncertain_in_a_row: u32,
+    bisect_requests: u32,
+    accepted_any: bool,
+    alone: VecDeque<String>,
+}
+
+impl Judge {
+    /// Within these budgets. `idempotent` says whether an insert may be repeated after a doubtful attempt.
+    #[must_use]
+    pub const fn new(budgets: Budgets, idempotent: bool) -> Self {
+        Self {
+            budgets,
+            idempotent,
+            waited: Duration::ZERO,
+            limited_in_a_row: 0,
+            uncertain_in_a_row: 0,
+            bisect_requests: 0,
+            accepted_any: false,
+            alone: VecDeque::new(),
+        }
+    }
+
+    /// What follows from the result of an attempt at `lot`.
+    pub fn judge(&mut self, lot: Lot, result: Result<Vec<Outcome>, Failure>, now: Instant) -> Decision {
+        if !matches!(result, Err(Failure::RateLimited { .. })) {
+            self.limited_in_a_row = 0;
+        }
+        if !matches!(result, Err(Failure::Uncertain(_))) {
+            self.uncertain_in_a_row = 0;
+        }
+        match result {
+            Ok(outcomes) if outcomes.len() == lot.items.len() => self.answered(lot, outcomes, now),
+            Ok(outcomes) => broken(lot, &format!("the plugin gave {} outcomes", outcomes.len())),
+            Err(Failure::Transient(message)) => self.try_again(lot, None, &message, now),
+            Err(Failure::Uncertain(message)) => self.uncertain(lot, &message, now),
+            Err(Failure::RateLimited { wait, message }) => self.rate_limited(lot, wait, message, now),
+            Err(Failure::TooLarge(message)) => too_large(lot, message, now),
+            Err(Failure::Refused(rejection)) => self.refused(lot, rejection, now),
+            Err(Failure::Trapped { message, sent }) => self.trapped(lot, message, sent, now),
+            Err(failure @ Failure::Unauthorized(_)) => {
+                let message = failure.to_string();
+                Decision {
+                    settled: lot.give_up(&message),
+                    end: Some(End::Failed(message)),
+                    ..Decision::default()
+                }
+            }
+            Err(Failure::Fatal(message) | Failure::Broken(message)) => broken(lot, &message),
+        }
+    }
+
+    fn answered(&mut self, lot: Lot, outcomes: Vec<Outcome>, now: Instant) -> Decision {
+        let mut settled = Vec::new();
+        let mut again = lot.clone_empty();
+        let mut after: Option<Duration> = None;
+        let mut attempted = false;
+        for (mut item, outcome) in lot.items.into_iter().zip(outcomes) {
+            attempted |= outcome != Outcome::NotAttempted;
+            let word = match outcome {
+                Outcome::Accepted { id } => {
+                    self.accepted_any = true;
+                    Settled::Accepted(id)
+                }
+                Outcome::Rejected(rejection) => doubtful_rejection(&item, rejection),
+                Outcome::NoMatch => Settled::Other(State::NoMatch),
+                Outcome::Retry { after: wait } => {
+                    after = after.max(wait);
+                    again.items.push(item);
+                    continue;
+                }
+                Outcome::NotAttempted => {
+                    again.items.push(item);
+                    continue;
+                }
+                Outcome::Unknown { reason } if self.repeatable(item.planned.operation.kind) => {
+                    item.doubt.get_or_insert(reason);
+                    again.items.push(item);
+                    continue;
+                }
+                Outcome::Unknown { reason } => unknown(reason),
+            };
+            settled.push((item.planned, word));
+        }
+        let mut decision = if again.items.is_empty() {
+            Decision::default()
+        } else if attempted && after.is_none() && settled.len() > again.items.len() {
+            // Most got through, so the rest only waited for its turn.
+            Decision {
+                again: vec![(again, now)],
+                ..Decision::default()
+            }
+        } else {
+            self.try_again(again, after, "the destination asked to try again", now)
+        };
+        decision.settled.append(&mut settled);
+        decision
+    }
+
+    /// Another attempt after a pause, unless all are spent; then the run ends, for the destination does not recover.
+    fn try_again(&mut self, mut lot: Lot, after: Option<Duration>, why: &str, now: Instant) -> Decision {
+        lot.spent += 1;
+        if lot.spent >= self.budgets.attempts {
+            let attempts = self.budgets.attempts;
+            return Decision {
+                settled: lot.give_up(why),
+                end: Some(End::Interrupted(format!("given up after {attempts} attempts: {why}"))),
+                ..Decision::default()
+            };
+        }
+        if after.is_some_and(|after| after > self.budgets.wait_max) {
+            return self.waits_too_long(lot, why);
+        }
+        let pause = self.backoff(lot.spent).max(after.unwrap_or_default());
+        Decision {
+            again: vec![(lot, now + pause)],
+            ..Decision::default()
+        }
+    }
+
+    /// A pause with full jitter.
+    fn backoff(&self, spent: u32) -> Duration {
+        let longest = self
+            .budgets
+            .backoff_base
+            .saturating_mul(2u32.saturating_pow(spent.saturating_sub(1)));
+        longest
+            .min(self.budgets.backoff_max)
+            .mul_f64(rand::rng().random_range(0.0..=1.0))
+    }
+
+    /// Whether an operation may be sent again although an attempt may have been applied.
+    const fn repeatable(&self, kind: Kind) -> bool {
+        self.idempotent || !matches!(kind, Kind::Insert)
+    }
+
+    fn uncertain(&mut self, lot: Lot, message: &str, now: Instant) -> Decision {
+        self.uncertain_in_a_row += 1;
+        let mut repeat = lot.clone_empty();
+        let mut settled = Vec::new();
+        for item in lot.items {
+            if self.repeatable(item.planned.operation.kind) {
+                repeat.items.push(item);
+            } else {
+                settled.push((item.planned, unknown(message.to_owned())));
+            }
+        }
+        let mut decision = if repeat.items.is_empty() {
+            Decision::default()
+        } else {
+            self.try_again(repeat.doubted(message), None, message, now)
+        };
+        if self.uncertain_in_a_row >= self.budgets.uncertain_in_a_row {
+            decision.end.get_or_insert_with(|| {
+                let times = self.uncertain_in_a_row;
+                End::Interrupted(format!("{times} batches in a row without a readable answer: {message}"))
+            });
+        }
+        decision.settled.append(&mut settled);
+        decision
+    }
+
+    /// The wait holds everything, and spends no attempt.
+    fn rate_limited(&mut self, lot: Lot, wait: Option<Duration>, message: String, now: Instant) -> Decision {
+        self.limited_in_a_row += 1;
+        let wait = wait.unwrap_or_else(|| self.backoff(self.limited_in_a_row + 1));
+        self.waited += wait;
+        if wait > self.budgets.wait_max || self.waited > self.budgets.waits_total {
+            return self.waits_too_long(lot, &message);
+        }
+        let until = now + wait;
+        Decision {
+            again: vec![(lot, until)],
+            hold: Some((until, format!("rate limited: {message}"))),
+            ..Decision::default()
+        }
+    }
+
+    fn waits_too_long(&self, lot: Lot, message: &str) -> Decision {
+        let longest = self.budgets.wait_max.as_secs();
+        let why = format!(
+            "the destination asks to wait longer than {longest} s in one go or than a run waits in all: {message}"
+        );
+        Decision {
+            settled: lot.give_up(&why),
+            end: Some(End::Interrupted(why)),
+            ..Decision::default()
+        }
+    }
+
+    /// Splits a refused batch until the records at fault are alone.
+    fn refused(&mut self, lot: Lot, rejection: Rejection, now: Instant) -> Decision {
+        if lot.items.len() > 1 {
+            return self.bisect(lot, &rejection.message, now);
+        }
+        let (bisecting, code) = (lot.bisecting, rejection.code.clone());
+        let message = rejection.message.clone();
+        let settled = lot.into_refused(&rejection);
+        Decision {
+            settled,
+            end: self.one_cause(bisecting, code, &message),
+            ..Decision::default()
+        }
+    }
+
+    fn trapped(&mut self, lot: Lot, message: String, sent: bool, now: Instant) -> Decision {
+        let lot = if sent { lot.doubted(&message) } else { lot };
+        if lot.items.len() > 1 {
+            let repeatable = lot
+                .items
+                .iter()
+                .all(|item| self.repeatable(item.planned.operation.kind));
+            if sent && !repeatable {
+                return Decision {
+                    settled: lot.give_up("it is not repeated"),
+                    ..Decision::default()
+                };
+            }
+            return self.bisect(lot, &message, now);
+        }
+        let end = self.one_cause(true, "plugin_failed".into(), &message);
+        let rejection = Rejection {
+            code: "plugin_failed".into(),
+            message,
+            field: None,
+        };
+        let settled = lot.into_refused(&rejection);
+        Decision {
+            settled,
+            end,
+            ..Decision::default()
+        }
+    }
+
+    fn bisect(&mut self, mut lot: Lot, message: &str, now: Instant) -> Decision {
+        lot.bisecting = true;
+        self.bisect_requests += 2;
+        if self.bisect_requests > self.budgets.bisect_requests {
+            let requests = self.budgets.bisect_requests;
+            let why = format!("more than {requests} requests went into finding what makes batches fail: {message}");
+            return Decision {
+                settled: lot.give_up(&why),
+                end: Some(End::Failed(why)),
+                ..Decision::default()
+            };
+        }
+        Decision {
+            again: lot.halves().map(|half| (half, now)).into(),
+            ..Decision::default()
+        }
+    }
+
+    /// Whether everything fails for one cause: then it is not the records.
+    fn one_cause(&mut self, bisecting: bool, code: String, message: &str) -> Option<End> {
+        if !bisecting || self.accepted_any {
+            return None;
+        }
+        self.alone.push_back(code);
+        let enough = self.alone.len() >= self.budgets.one_cause_records as usize;
+        let same = self.alone.iter().all(|code| Some(code) == self.alone.front());
+        (enough && same).then(|| {
+            End::Failed(format!(
+                "every record fails for one cause, so the rest was not sent: {message}"
+            ))
+        })
+    }
+}
+
+/// A rejection never settles what an earlier attempt may have done (rule 3).
+fn doubtful_rejection(item: &Item, rejection: Rejection) -> Settled {
+    match &item.doubt {
+        Some(doubt) => unknown(format!(
+            "{doubt}; a later attempt was refused ({}): {}",
+            rejection.code, rejection.message
+        )),
+        None => rejected(rejection),
+    }
+}
+
+/// The batch shrinks for the rest of the run; a record that is too large alone is refused.
+fn too_large(lot: Lot, message: String, now: Instant) -> Decision {
+    if lot.items.len() > 1 {
+        let records_max = Some(lot.items.len().div_ceil(2));
+        return Decision {
+            again: lot.halves().map(|half| (half, now)).into(),
+            records_max,
+            ..Decision::default()
+        };
+    }
+    let rejection = Rejection {
+        code: "too_large".into(),
+        message,
+        field: None,
+    };
+    Decision {
+        settled: lot.into_refused(&rejection),
+        ..Decision::default()
+    }
+}
+
+/// The plugin cannot be believed: whether something was applied is not known.
+fn broken(lot: Lot, message: &str) -> Decision {
+    Decision {
+        settled: lot.into_unknown(message),
+        end: Some(End::Failed(message.to_owned())),
+        ..Decision::default()
+    }
+}

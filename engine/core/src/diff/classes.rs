@@ -1,0 +1,372 @@
+//! The classes of differences: for every valid row that is not as acknowledged, and for every entry that no row has,
+//! which change it is and what follows.
+//!
+//! The result is the temporary table `~changes`: key, match value, `h` (of the desired row; of a removal, the entry's),
+//! `change`, `action`, `op_run` and `dest_id`.
+
+use super::Rules;
+use crate::ledger::tables::{drop_temporary, temporary};
+use crate::operation::Change;
+use crate::project::sync::{Mode, OnRemoved, Returning};
+use crate::report::Split;
+use crate::warehouse::{Connection, WarehouseError};
+
+/// What follows from a difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Action {
+    /// It becomes an operation.
+    Send,
+    /// It becomes an operation with the record first sent: an uncertain insert (rule 27).
+    Resend,
+    /// The entry's record is written again: into a whole file, for a key whose rows are invalid or whose removal is held.
+    Keep,
+    /// Not sent, the entry follows (insert mode).
+    Follow,
+    /// Not sent in this run: after no match (rule 20), or uncertain in insert mode.
+    Wait,
+    /// A removal that waits, because a row has the place (rule 12).
+    Owed,
+    /// A removal at a place from which another one removes already.
+    Extra,
+    /// The entry goes without an operation (`nothing`).
+    Give,
+    /// The entry stays as a memory (rule 19).
+    Remember,
+    /// The entry goes when the whole file has been replaced.
+    Replace,
+    /// A removal that is held back (rule 10).
+    Held,
+    /// The entry ends unseen (mode `all`).
+    End,
+    /// The entry goes at the end of the full resync.
+    Gone,
+}
+
+impl Action {
+    const ALL: [Self; 13] = [
+        Self::Send,
+        Self::Resend,
+        Self::Keep,
+        Self::Follow,
+        Self::Wait,
+        Self::Owed,
+        Self::Extra,
+        Self::Give,
+        Self::Remember,
+        Self::Replace,
+        Self::Held,
+        Self::End,
+        Self::Gone,
+    ];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Send => "send",
+            Self::Resend => "resend",
+            Self::Keep => "keep",
+            Self::Follow => "follow",
+            Self::Wait => "wait",
+            Self::Owed => "owed",
+            Self::Extra => "extra",
+            Self::Give => "give",
+            Self::Remember => "remember",
+            Self::Replace => "replace",
+            Self::Held => "held",
+            Self::End => "end",
+            Self::Gone => "gone",
+        }
+    }
+
+    const fn is_planned(self) -> bool {
+        matches!(self, Self::Send | Self::Resend | Self::Keep)
+    }
+
+    const fn is_counted(self) -> bool {
+        !matches!(self, Self::End | Self::Gone)
+    }
+}
+
+/// Differences by change and action.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally(Vec<(Change, Action, u64)>);
+
+impl Tally {
+    /// How many have that action.
+    pub(crate) fn of(&self, action: Action) -> u64 {
+        self.0
+            .iter()
+            .filter(|(_, its, _)| *its == action)
+            .map(|(_, _, count)| count)
+            .sum()
+    }
+
+    /// Those that become operations.
+    pub(crate) fn planned(&self) -> Split {
+        self.split(|action| action.is_planned())
+    }
+
+    /// Those that do not.
+    pub(crate) fn withheld(&self) -> Split {
+        self.split(|action| action.is_counted() && !action.is_planned())
+    }
+
+    /// Rows of the model that differ.
+    pub(crate) fn rows(&self) -> u64 {
+        self.0
+            .iter()
+            .filter(|(change, action, _)| *change != Change::Removed && *action != Action::Keep)
+            .map(|(_, _, count)| count)
+            .sum()
+    }
+
+    fn split(&self, which: impl Fn(Action) -> bool) -> Split {
+        let mut split = Split::default();
+        for (change, action, count) in &self.0 {
+            if which(*action) {
+                *split.of(*change) += count;
+            }
+        }
+        split
+    }
+
+    /// Reads it from `~changes`.
+    pub(crate) fn read(connection: &Connection) -> Result<Self, WarehouseError> {
+        let rows = connection.query_rows::<_, WarehouseError>(
+            &format!(
+                "SELECT change, action, count(*) FROM {} GROUP BY ALL",
+                temporary("changes")
+            ),
+            |row| Ok((row.get::<String>(0)?, row.get::<String>(1)?, row.get::<u64>(2)?)),
+        )?;
+        let parse = |(change, action, count): (String, String, u64)| {
+            let action = Action::ALL.into_iter().find(|known| known.as_str() == action)?;
+            Some((Change::parse(&change)?, action, count))
+        };
+        Ok(Self(rows.into_iter().filter_map(parse).collect()))
+    }
+}
+
+/// Compares `~desired` with the entries.
+pub(crate) fn changes(connection: &Connection, rules: &Rules<'_>) -> Result<Tally, WarehouseError> {
+    drop_temporary(connection, &["changes"])?;
+    connection.execute(&format!(
+        "CREATE TEMP TABLE {} AS {}",
+        temporary("changes"),
+        rules.writes()
+    ))?;
+    connection.execute(&format!("INSERT INTO {} {}", temporary("changes"), rules.removals()))?;
+    if rules.mode == Mode::Update {
+        rules.wait_after_no_match(connection)?;
+    }
+    if rules.whole && !rules.resync {
+        rules.complete_whole(connection)?;
+    }
+    rules.keep_ids(connection)?;
+    Tally::read(connection)
+}
+
+/// Holds back every removal (rule 10).
+pub(crate) fn hold_removals(connection: &Connection, whole: bool) -> Result<Tally, WarehouseError> {
+    let set = if whole {
+        "change = 'changed', action = 'keep'"
+    } else {
+        "action = 'held'"
+    };
+    connection.execute(&format!(
+        "UPDATE {} SET {set} WHERE change = 'removed' AND action NOT IN ('end', 'gone')",
+        temporary("changes")
+    ))?;
+    Tally::read(connection)
+}
+
+impl Rules<'_> {
+    /// The rows that are not as acknowledged.
+    fn writes(&self) -> String {
+        let layout = self.layout;
+        // Keys are looked up apart from places only where the two differ.
+        let (key_join, known, memory, fresh) = if layout.place_is_key() {
+            (String::new(), "e.epoch IS NOT NULL", "e.memory", "e.h IS NULL")
+        } else {
+            let join = format!(
+                "LEFT JOIN (SELECT {keys}, count(*) AS entries, bool_and(memory) AS memory, bool_and(h IS NULL) AS fresh \
+                 FROM {entries} GROUP BY {keys}) AS x ON {same}",
+                keys = layout.keys(""),
+                entries = self.entries,
+                same = layout.same_key("x", "d"),
+            );
+            (join, "x.entries IS NOT NULL", "x.memory", "x.fresh")
+        };
+        let equal = format!(
+            "(e.h = d.h AND NOT e.uncertain AND NOT e.memory AND e.epoch = {})",
+            self.epoch
+        );
+        let class = format!("CASE WHEN {known} AND NOT ({fresh}) THEN 'changed' ELSE 'added' END");
+        let (filter, change, action) = match self.mode {
+            _ if self.resync && self.whole => ("TRUE".to_owned(), "'added'".to_owned(), "'send'".to_owned()),
+            _ if self.resync => (
+                format!("{equal} IS NOT TRUE"),
+                "'added'".to_owned(),
+                "'send'".to_owned(),
+            ),
+            Mode::All => ("TRUE".to_owned(), class, "'send'".to_owned()),
+            Mode::Insert => self.insert_class(&equal, known, memory),
+            Mode::Upsert | Mode::Update | Mode::Mirror => (format!("{equal} IS NOT TRUE"), class, "'send'".to_owned()),
+        };
+        format!(
+            "SELECT {identity}, d.h, {change} AS change, {action} AS action, {run}::UBIGINT AS op_run, e.dest_id \
+             FROM {desired} AS d LEFT JOIN {entries} AS e ON {same} {key_join} \
+             LEFT JOIN (SELECT * FROM {unsettled} WHERE state = 'unknown' AND change = 'removed') AS u ON {same_unsettled} \
+             WHERE d.fault IS NULL AND ({filter})",
+            identity = layout.identity("d."),
+            run = self.run,
+            desired = temporary("desired"),
+            entries = self.entries,
+            unsettled = self.unsettled,
+            same = layout.same_entry("e", "d"),
+            same_unsettled = layout.same_entry("u", "d"),
+        )
+    }
+
+    /// Insert mode (rules 17, 19, 27): only what was never there is sent.
+    fn insert_class(&self, equal: &str, known: &str, memory: &str) -> (String, String, String) {
+        let resend = "e.uncertain AND e.h IS NULL";
+        let removing = "u.state IS NOT NULL";
+        let remembered = match self.returning {
+            Returning::Remember => format!("({memory}) AND ({resend}) IS NOT TRUE AND NOT ({removing})"),
+            Returning::Insert => "FALSE".to_owned(),
+        };
+        let added = format!("NOT ({known}) OR ({resend}) IS TRUE OR ({memory}) IS TRUE");
+        (
+            format!("{equal} IS NOT TRUE AND ({remembered}) IS NOT TRUE"),
+            format!("CASE WHEN {removing} THEN 'changed' WHEN {added} THEN 'added' ELSE 'changed' END"),
+            format!(
+                "CASE WHEN {removing} THEN 'wait' WHEN {resend} THEN 'resend' WHEN {added} THEN 'send' \
+                 WHEN e.uncertain THEN 'wait' ELSE 'follow' END"
+            ),
+        )
+    }
+
+    /// The entries that no valid row has.
+    fn removals(&self) -> String {
+        let layout = self.layout;
+        let desired = temporary("desired");
+        let unwanted = if self.resync || self.mode == Mode::Insert {
+            layout.same_key("v", "e")
+        } else {
+            layout.same_entry("v", "e")
+        };
+        let action = self.removal_action(&desired);
+        // Rule 19: in insert mode an uncertain removal is repeated, though its row is back.
+        let again = if self.mode == Mode::Insert && !self.resync {
+            format!(
+                " UNION ALL SELECT {identity}, e.h, 'removed', 'send', {run}::UBIGINT, e.dest_id FROM {entries} AS e \
+                 JOIN {unsettled} AS u ON {same} AND u.state = 'unknown' AND u.change = 'removed' \
+                 JOIN {desired} AS d ON {back} AND d.fault IS NULL",
+                identity = layout.identity("e."),
+                run = self.run,
+                entries = self.entries,
+                unsettled = self.unsettled,
+                same = layout.same_entry("u", "e"),
+                back = layout.same_entry("d", "e"),
+            )
+        } else {
+            String::new()
+        };
+        format!(
+            "SELECT {identity}, e.h, 'removed' AS change, {action} AS action, {run}::UBIGINT AS op_run, e.dest_id \
+             FROM (SELECT * FROM {entries} WHERE NOT memory OR {resync}) AS e \
+             ANTI JOIN (SELECT * FROM {desired} WHERE fault IS NULL) AS v ON {unwanted} \
+             ANTI JOIN (SELECT * FROM {desired} WHERE fault IS NOT NULL) AS w ON {same_key}{again}",
+            identity = layout.identity("e."),
+            run = self.run,
+            entries = self.entries,
+            resync = self.resync,
+            same_key = layout.same_key("w", "e"),
+        )
+    }
+
+    fn removal_action(&self, desired: &str) -> String {
+        let layout = self.layout;
+        if self.resync {
+            return "'gone'".to_owned();
+        }
+        if self.whole {
+            return "'replace'".to_owned();
+        }
+        match (self.mode, self.on_removed) {
+            (Mode::All, _) => "'end'".to_owned(),
+            (Mode::Insert, OnRemoved::Nothing) => "'remember'".to_owned(),
+            (_, OnRemoved::Nothing) => "'give'".to_owned(),
+            _ if layout.place_is_key() => "'send'".to_owned(),
+            _ => format!(
+                "CASE WHEN EXISTS (SELECT 1 FROM {desired} AS p WHERE {wanted}) THEN 'owed' \
+                 WHEN row_number() OVER (PARTITION BY {place} ORDER BY e.uncertain, {keys}) > 1 THEN 'extra' ELSE 'send' END",
+                wanted = layout.same_place("p", "e"),
+                place = layout.comparable_place("e."),
+                keys = layout.keys("e."),
+            ),
+        }
+    }
+
+    /// Rule 20: what found no record is sent again when it changes, or after 1, 2, 4, 8… runs.
+    fn wait_after_no_match(&self, connection: &Connection) -> Result<(), WarehouseError> {
+        connection.execute(&format!(
+            "UPDATE {changes} AS c SET action = 'wait' FROM {unsettled} AS u \
+             WHERE c.action = 'send' AND c.change <> 'removed' AND u.state = 'unmatched' AND u.h = c.h AND {same} \
+             AND {run} - u.run::BIGINT <= pow(2, least(u.times, 40) - 1)::BIGINT",
+            changes = temporary("changes"),
+            unsettled = self.unsettled,
+            same = self.layout.same_entry("u", "c"),
+            run = self.run,
+        ))?;
+        Ok(())
+    }
+
+    /// Rule 24: where anything differs, a whole file gets every row; and the entries of keys whose rows are invalid.
+    fn complete_whole(&self, connection: &Connection) -> Result<(), WarehouseError> {
+        let layout = self.layout;
+        let (changes, desired) = (temporary("changes"), temporary("desired"));
+        let any: Option<u64> = connection.scalar(&format!("SELECT count(*) FROM {changes}"))?;
+        if any.unwrap_or_default() == 0 {
+            return Ok(());
+        }
+        connection.execute(&format!(
+            "INSERT INTO {changes} SELECT {identity}, d.h, 'changed', 'send', {run}, e.dest_id \
+             FROM {desired} AS d JOIN {entries} AS e ON {same} \
+             ANTI JOIN (SELECT * FROM {changes} WHERE change <> 'removed') AS c ON {there} WHERE d.fault IS NULL",
+            identity = layout.identity("d."),
+            run = self.run,
+            entries = self.entries,
+            same = layout.same_entry("e", "d"),
+            there = layout.same_entry("c", "d"),
+        ))?;
+        connection.execute(&format!(
+            "INSERT INTO {changes} SELECT {identity}, e.h, 'changed', 'keep', {run}, e.dest_id FROM {entries} AS e \
+             SEMI JOIN (SELECT * FROM {desired} WHERE fault IS NOT NULL) AS w ON {same_key} \
+             ANTI JOIN (SELECT * FROM {desired} WHERE fault IS NULL) AS v ON {same_place}",
+            identity = layout.identity("e."),
+            run = self.run,
+            entries = self.entries,
+            same_key = layout.same_key("w", "e"),
+            same_place = layout.same_place("v", "e"),
+        ))?;
+        Ok(())
+    }
+
+    /// Rule 27: a retry of the same operation keeps the run that makes its id.
+    fn keep_ids(&self, connection: &Connection) -> Result<(), WarehouseError> {
+        let same_record = "(c.action = 'resend' OR u.h IS NOT DISTINCT FROM c.h)";
+        connection.execute(&format!(
+            "UPDATE {changes} AS c SET op_run = u.op_run FROM {unsettled} AS u \
+             WHERE {same} AND u.epoch = {epoch} AND {same_record} \
+             AND u.state IN ('rejected', 'unknown', 'unmatched') AND u.kind = CASE WHEN c.change = 'removed' THEN '{removal}' ELSE '{write}' END",
+            changes = temporary("changes"),
+            unsettled = self.unsettled,
+            same = self.layout.same_entry("u", "c"),
+            epoch = self.epoch,
+            removal = self.removal_kind(),
+            write = self.write_kind(),
+        ))?;
+        Ok(())
+    }
+}

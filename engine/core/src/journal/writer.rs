@@ -1,0 +1,148 @@
+//! Writing: one thread that gathers what has come, writes it, makes it durable once and answers everybody.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::frame::{self, Payload};
+use super::{Entry, Header, JournalError};
+
+/// Entries that wait for the writer at most; further ones hold their senders back.
+const WAITING_MAX: usize = 256;
+
+/// A journal that is being written. Dropping it closes the file.
+pub struct Journal {
+    sender: Option<mpsc::Sender<Request>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+struct Request {
+    entry: Entry,
+    answer: oneshot::Sender<Result<(), JournalError>>,
+}
+
+impl Journal {
+    /// Creates the file, readable by its owner only, with its header, and makes both durable.
+    ///
+    /// # Errors
+    /// When it is there already, or cannot be written.
+    pub fn create(path: &Path, header: &Header) -> Result<Self, JournalError> {
+        let io = |source| io(path, source);
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(path).map_err(io)?;
+        let mut tail = Tail {
+            file,
+            path: path.to_owned(),
+            durable: 0,
+        };
+        tail.append(&[serde_json::to_value(header).map_err(|error| io(error.into()))?])?;
+        if let Some(folder) = path.parent() {
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
+        }
+        let (sender, receiver) = mpsc::channel(WAITING_MAX);
+        let writer = std::thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || write(tail, receiver))
+            .map_err(io)?;
+        Ok(Self {
+            sender: Some(sender),
+            writer: Some(writer),
+        })
+    }
+
+    /// Returns once the entry is durable.
+    ///
+    /// # Errors
+    /// When it could not be written; then nothing more can.
+    pub async fn append(&self, entry: Entry) -> Result<(), JournalError> {
+        let gone = || JournalError::Closed("its writer has ended".into());
+        let (answer, answered) = oneshot::channel();
+        let sender = self.sender.as_ref().ok_or_else(gone)?;
+        sender.send(Request { entry, answer }).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.sender = None;
+        if let Some(writer) = self.writer.take() {
+            // The writer ends by itself once its channel is closed; a panic in it was answered as `Closed`.
+            let _ = writer.join();
+        }
+    }
+}
+
+fn write(mut tail: Tail, mut receiver: mpsc::Receiver<Request>) {
+    let mut failed: Option<String> = None;
+    while let Some(first) = receiver.blocking_recv() {
+        let mut group = vec![first];
+        while let Ok(next) = receiver.try_recv() {
+            group.push(next);
+        }
+        let result = match &failed {
+            Some(reason) => Err(JournalError::Closed(reason.clone())),
+            None => tail.append(&group.iter().map(|request| &request.entry).collect::<Vec<_>>()),
+        };
+        if let (Err(error), None) = (&result, &failed) {
+            failed = Some(error.to_string());
+        }
+        let mut result = Some(result);
+        for request in group {
+            let answer = match result.take() {
+                Some(Err(error)) => Err(error),
+                Some(Ok(())) => {
+                    result = Some(Ok(()));
+                    Ok(())
+                }
+                None => Err(JournalError::Closed(failed.clone().unwrap_or_default())),
+            };
+            // Whoever asked may have been dropped; the entry is durable all the same.
+            let _ = request.answer.send(answer);
+        }
+    }
+}
+
+/// The end of the file.
+struct Tail {
+    file: File,
+    path: PathBuf,
+    durable: u64,
+}
+
+impl Tail {
+    /// Writes the entries and makes them durable, or leaves the file as it was.
+    fn append<T: serde::Serialize>(&mut self, entries: &[T]) -> Result<(), JournalError> {
+        let mut bytes = Vec::new();
+        for entry in entries {
+            let payload = serde_json::to_vec(&Payload {
+                durable: self.durable,
+                entry,
+            })
+            .map_err(|error| io(&self.path, error.into()))?;
+            frame::write(&payload, &mut bytes);
+        }
+        let written = self.file.write_all(&bytes).and_then(|()| self.file.sync_data());
+        if let Err(error) = written {
+            // Half a group must not stand before a later one; nothing later is written, but a reader sees less noise.
+            let _ = self.file.set_len(self.durable);
+            let _ = self.file.seek(SeekFrom::Start(self.durable));
+            return Err(io(&self.path, error));
+        }
+        self.durable += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+fn io(path: &Path, source: std::io::Error) -> JournalError {
+    JournalError::Io {
+        path: path.display().to_string(),
+        source,
+    }
+}

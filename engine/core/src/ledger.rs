@@ -1,0 +1,373 @@
+//! The ledger: what the destination has, as far as it told (rules 1 to 8).
+//!
+//! One DuckDB file per sync, attached to a run's instance as the catalog `ledger`. It holds the entries, the plan of the
+//! run under way, what is unsettled, and a document about itself ([`Meta`]). Outcomes come in through
+//! [`fold`](Ledger::fold) only, after a run as after a crash.
+
+mod fold;
+mod meta;
+pub(crate) mod tables;
+#[cfg(test)]
+mod tests;
+mod verdicts;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::journal::{JournalError, Reader};
+use crate::mapping::{self, Layout};
+use crate::warehouse::{Connection, Warehouse, WarehouseError};
+
+pub use fold::{Folded, Unsettled};
+pub use meta::{Clean, Fingerprint, Meta, OpenPlan, TargetName};
+
+/// What the catalog remembers of a ledger's last commit (rule 7).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// The ledger's incarnation.
+    pub incarnation: String,
+    /// Its sequence number.
+    pub sequence: u64,
+    /// Its entries.
+    pub rows: u64,
+}
+
+/// What a ledger is to belong to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding<'a> {
+    /// The sync's slug.
+    pub sync: &'a str,
+    /// The slug that the sync had before, if it says so.
+    pub renamed_from: Option<&'a str>,
+    /// The target. An account that is not known (in a preview) is not compared.
+    pub target: TargetName,
+    /// Whether a person said that another target is the same place under a new address, or starts over (rebaseline).
+    pub accept: bool,
+}
+
+/// Why a ledger cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// DuckDB's word.
+    #[error("the ledger: {0}")]
+    Warehouse(#[from] WarehouseError),
+    /// The journal's word.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// There was one.
+    #[error(
+        "the ledger {path} is gone, though it had {rows} entries; restore the state folder from a backup, or take the model's present state as delivered (`outflow rebaseline SYNC`), or send everything again after that (`outflow run SYNC --full-resync`)"
+    )]
+    Lost {
+        /// The file.
+        path: PathBuf,
+        /// The entries that it had.
+        rows: u64,
+    },
+    /// It is behind the catalog's note.
+    #[error(
+        "the ledger is older than the last run: {message}; restore the newest backup, or take the model's present state as delivered (`outflow rebaseline SYNC`)"
+    )]
+    Older {
+        /// What does not agree.
+        message: String,
+    },
+    /// It cannot be read.
+    #[error(
+        "the ledger is damaged: {0}; restore it from a backup, or take the model's present state as delivered (`outflow rebaseline SYNC`)"
+    )]
+    Damaged(String),
+    /// Another version wrote it.
+    #[error(
+        "the ledger has format {format} and hash scheme `{hash_scheme}`, and this version knows format {} and `{}`; use the newer version of outflow that wrote it",
+        meta::FORMAT,
+        crate::warehouse::HASH_SCHEME
+    )]
+    Newer {
+        /// Its format.
+        format: u32,
+        /// Its hash scheme.
+        hash_scheme: String,
+    },
+    /// It belongs to another sync.
+    #[error(
+        "the ledger belongs to the sync `{found}`, not to `{wanted}`; if the sync was renamed, say `renamed_from: {found}` in its file"
+    )]
+    OtherSync {
+        /// Its sync.
+        found: String,
+        /// This one.
+        wanted: String,
+    },
+    /// It is about another target.
+    #[error(
+        "the ledger is about {found}, and the sync now goes to {wanted}; if that has the same records under a new address, or none, say so by `outflow rebaseline SYNC` and then `outflow run SYNC --full-resync`; else give the sync a new name"
+    )]
+    OtherTarget {
+        /// Its target.
+        found: TargetName,
+        /// The present one.
+        wanted: TargetName,
+    },
+    /// The key has other columns or types (rule 11).
+    #[error(
+        "{message}; the rows' identities would all be new. Cast the key back in the model, or take the present state as delivered (`outflow rebaseline SYNC`)"
+    )]
+    OtherKey {
+        /// What changed.
+        message: String,
+    },
+    /// The journal belongs to something else.
+    #[error("the journal {path} does not belong to this ledger: {message}")]
+    ForeignJournal {
+        /// The journal.
+        path: PathBuf,
+        /// What does not agree.
+        message: String,
+    },
+}
+
+impl LedgerError {
+    /// Whether waiting and trying again may help.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Warehouse(error) if error.is_transient())
+    }
+}
+
+/// An attached ledger.
+#[derive(Debug)]
+pub struct Ledger {
+    meta: Option<Meta>,
+    writable: bool,
+}
+
+impl Ledger {
+    /// Attaches the ledger of that file. Without `writable`, nothing is changed, and a missing file is an empty ledger.
+    ///
+    /// # Errors
+    /// When it is lost, older than `note`, damaged, or of a newer version.
+    pub fn open(warehouse: &Warehouse, path: &Path, writable: bool, note: Option<&Note>) -> Result<Self, LedgerError> {
+        let exists = path.exists();
+        if let (false, Some(note)) = (exists, note)
+            && note.rows > 0
+        {
+            return Err(LedgerError::Lost {
+                path: path.to_owned(),
+                rows: note.rows,
+            });
+        }
+        if !exists && !writable {
+            return Ok(Self { meta: None, writable });
+        }
+        warehouse.attach_ledger(path, !writable)?;
+        let connection = warehouse.connect()?;
+        let meta = Meta::read(&connection)?;
+        let ledger = Self { meta, writable };
+        ledger.check(&connection, path, note)?;
+        Ok(ledger)
+    }
+
+    /// Compares with what was noted, and the entries with what the ledger says of them (rule 7): a damaged file or log
+    /// opens with fewer rows and without an error.
+    fn check(&self, connection: &Connection, path: &Path, note: Option<&Note>) -> Result<(), LedgerError> {
+        let older = |message: String| Err(LedgerError::Older { message });
+        let Some(meta) = &self.meta else {
+            return match note {
+                Some(note) if note.rows > 0 => Err(LedgerError::Lost {
+                    path: path.to_owned(),
+                    rows: note.rows,
+                }),
+                _ => Ok(()),
+            };
+        };
+        let rows = tables::count(connection, tables::ENTRIES)?;
+        if rows != meta.rows {
+            return Err(LedgerError::Damaged(format!(
+                "it has {rows} entries and should have {}",
+                meta.rows
+            )));
+        }
+        if let Some(plan) = &meta.plan {
+            let operations = tables::count(connection, tables::PLAN)?;
+            if operations != plan.operations.total() {
+                let wanted = plan.operations.total();
+                return Err(LedgerError::Damaged(format!(
+                    "its plan has {operations} operations and should have {wanted}"
+                )));
+            }
+        }
+        match note {
+            Some(note) if note.incarnation != meta.incarnation => older(format!(
+                "it is another ledger ({}, not {})",
+                meta.incarnation, note.incarnation
+            )),
+            Some(note) if note.sequence > meta.sequence => older(format!(
+                "its last commit is number {}, and number {} was noted",
+                meta.sequence, note.sequence
+            )),
+            Some(note) if note.sequence == meta.sequence && note.rows != rows => {
+                older(format!("it has {rows} entries, and {} were noted", note.rows))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Folds the journal that a stopped run left, if there is one, and closes its plan: what has no attempt in it was
+    /// not sent. The file may be removed after that, and must be before the next run.
+    ///
+    /// # Errors
+    /// When the journal is damaged or belongs to another ledger.
+    pub fn recover(&mut self, connection: &mut Connection, journal: &Path) -> Result<Option<Folded>, LedgerError> {
+        let reader = Reader::open(journal)?;
+        let Some(meta) = &self.meta else {
+            return match reader {
+                Some(_) => Err(foreign(journal, "the ledger is empty".into())),
+                None => Ok(None),
+            };
+        };
+        if let Some(reader) = &reader {
+            let header = reader.header();
+            if header.incarnation != meta.incarnation {
+                return Err(foreign(
+                    journal,
+                    format!("it speaks of {}, not of {}", header.incarnation, meta.incarnation),
+                ));
+            }
+            if header.sequence > meta.sequence {
+                let message = format!(
+                    "its last commit is number {}, and a journal speaks of {}",
+                    meta.sequence, header.sequence
+                );
+                return Err(LedgerError::Older { message });
+            }
+        }
+        if meta.plan.is_none() {
+            // Folded already; only the file's removal is missing.
+            return Ok(None);
+        }
+        self.fold(connection, reader).map(Some)
+    }
+
+    /// Checks that the ledger belongs to this sync and target and has this key; a new one is made so.
+    ///
+    /// # Errors
+    /// What does not agree, with the choices.
+    pub fn bind(
+        &mut self,
+        connection: &mut Connection,
+        binding: &Binding<'_>,
+        layout: &Layout,
+    ) -> Result<(), LedgerError> {
+        let Some(meta) = &mut self.meta else {
+            let incarnation = format!("{:032x}", rand::random::<u128>());
+            let meta = Meta::new(incarnation, binding.sync, &binding.target, layout);
+            if self.writable {
+                connection.transaction::<_, LedgerError>(|connection| {
+                    tables::create(connection, layout)?;
+                    meta.write(connection)?;
+                    Ok(())
+                })?;
+                self.meta = Some(meta);
+            }
+            return Ok(());
+        };
+        if meta.sync != binding.sync && Some(meta.sync.as_str()) != binding.renamed_from {
+            return Err(LedgerError::OtherSync {
+                found: meta.sync.clone(),
+                wanted: binding.sync.to_owned(),
+            });
+        }
+        binding.sync.clone_into(&mut meta.sync);
+        if !same_target(&meta.target, &binding.target) {
+            if !binding.accept {
+                return Err(LedgerError::OtherTarget {
+                    found: meta.target.clone(),
+                    wanted: binding.target.clone(),
+                });
+            }
+            meta.target = binding.target.clone();
+        }
+        if meta.target.account.is_none() {
+            meta.target.account.clone_from(&binding.target.account);
+        }
+        if !binding.accept {
+            key_change(&meta.layout, layout).map_or(Ok(()), |message| Err(LedgerError::OtherKey { message }))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What it says of itself; nothing before a first run.
+    #[must_use]
+    pub const fn meta(&self) -> Option<&Meta> {
+        self.meta.as_ref()
+    }
+
+    /// What the catalog is to remember, after a run.
+    #[must_use]
+    pub fn note(&self) -> Option<Note> {
+        self.meta.as_ref().map(|meta| Note {
+            incarnation: meta.incarnation.clone(),
+            sequence: meta.sequence,
+            rows: meta.rows,
+        })
+    }
+
+    /// Takes over a meta that a transaction has committed.
+    pub(crate) fn set(&mut self, meta: Meta) {
+        self.meta = Some(meta);
+    }
+
+    /// What is attempted and not accepted, by key: rejected, unknown and unmatched operations.
+    ///
+    /// # Errors
+    /// What DuckDB says.
+    pub fn unsettled(&self, connection: &Connection) -> Result<Vec<Unsettled>, LedgerError> {
+        self.meta
+            .as_ref()
+            .map_or(Ok(Vec::new()), |meta| fold::unsettled(connection, &meta.layout))
+    }
+}
+
+fn foreign(path: &Path, message: String) -> LedgerError {
+    LedgerError::ForeignJournal {
+        path: path.to_owned(),
+        message,
+    }
+}
+
+/// The same plugin, object and, where both are known, account.
+fn same_target(a: &TargetName, b: &TargetName) -> bool {
+    let account = match (&a.account, &b.account) {
+        (Some(a), Some(b)) => a == b,
+        _ => true,
+    };
+    a.plugin == b.plugin && a.object == b.object && account
+}
+
+/// How the key differs, other than by widening.
+fn key_change(old: &Layout, new: &Layout) -> Option<String> {
+    let names = |layout: &Layout| {
+        layout
+            .key
+            .iter()
+            .map(|column| format!("`{}`", column.name))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    if !old.same_key_columns(new) {
+        return Some(format!("the key was {} and is {} now", names(old), names(new)));
+    }
+    let pairs = old.key.iter().zip(&new.key).chain(old.place.iter().zip(&new.place));
+    let changed = |(old, new): &(&crate::warehouse::Column, &crate::warehouse::Column)| {
+        old.name == new.name && !mapping::is_widening(&old.data_type, &new.data_type)
+    };
+    pairs.into_iter().find(changed).map(|(old, new)| {
+        format!(
+            "the type of column `{}`, by which rows are told apart, was {} and is {} now",
+            old.name, old.data_type, new.data_type
+        )
+    })
+}

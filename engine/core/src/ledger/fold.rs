@@ -1,0 +1,414 @@
+//! Folding: the outcomes of a plan become entries, in one transaction that also closes the plan (rules 1 to 4, 12, 20).
+
+use crate::journal::{Reader, State};
+use crate::mapping::Layout;
+use crate::operation::Change;
+use crate::report::{Counts, Split};
+use crate::warehouse::{Connection, Value, WarehouseError};
+
+use super::meta::OpenPlan;
+use super::tables::{self, ENTRIES, HEAD, PLAN, TAIL, UNSETTLED};
+use super::verdicts::{Verdict, Verdicts};
+use super::{Ledger, LedgerError, Meta};
+
+/// Removals of which every one finds no record are believed up to this number (rule 20).
+const MISSING_BELIEVED_MAX: u64 = 5;
+/// Ids of the destination's own up to this share (one in so many) are written into rows that are kept in place.
+const IDS_IN_PLACE_SHARE: u64 = 10;
+
+/// What a fold did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folded {
+    /// The run whose plan it was.
+    pub run: u64,
+    /// Its counts from `planned` on, but for `withheld`.
+    pub counts: Counts,
+    /// Whether every one of more than a few removals found no record, so that none is believed (rule 20).
+    pub all_missing: bool,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+/// An operation that was attempted and not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsettled {
+    /// The row's key, a JSON object by column.
+    pub key: String,
+    /// The difference that it came from.
+    pub change: String,
+    /// What was asked.
+    pub kind: String,
+    /// `rejected`, `unknown` or `unmatched`.
+    pub state: String,
+    /// The destination's code.
+    pub code: Option<String>,
+    /// What it said, or why the outcome is not known.
+    pub message: Option<String>,
+    /// The field at fault.
+    pub field: Option<String>,
+    /// How often in a row, for the same record.
+    pub times: u64,
+    /// The run in which that began.
+    pub since: u64,
+    /// The last run that tried.
+    pub run: u64,
+}
+
+impl Ledger {
+    /// Folds the outcomes of the open plan into the entries. Without a journal nothing of it was sent.
+    ///
+    /// # Errors
+    /// When the journal is damaged, or what DuckDB says; then the ledger is as before.
+    pub fn fold(&mut self, connection: &mut Connection, journal: Option<Reader>) -> Result<Folded, LedgerError> {
+        let nothing = || LedgerError::Damaged("it has no plan to fold".into());
+        let mut meta = self.meta().cloned().ok_or_else(nothing)?;
+        let plan = meta.plan.take().ok_or_else(nothing)?;
+        // A journal of an earlier plan says nothing of this one.
+        let journal = journal.filter(|reader| reader.header().sequence == plan.sequence);
+        let verdicts = Verdicts::read(journal, plan.operations.total())?;
+        let folded = connection.transaction(|connection| {
+            Fold {
+                connection,
+                meta: &mut meta,
+                plan: &plan,
+                verdicts: &verdicts,
+            }
+            .run()
+        })?;
+        tables::drop_temporary(connection, &["verdicts"])?;
+        self.set(meta);
+        Ok(folded)
+    }
+}
+
+/// A fold under way.
+struct Fold<'a> {
+    connection: &'a mut Connection,
+    meta: &'a mut Meta,
+    plan: &'a OpenPlan,
+    verdicts: &'a Verdicts,
+}
+
+impl Fold<'_> {
+    fn run(mut self) -> Result<Folded, LedgerError> {
+        let ids = self.load()?;
+        let tally = self.tally()?;
+        let all_missing = tally.all_missing();
+        self.unsettle()?;
+        let ended = self.verdicts.finished || (!self.plan.finishes && self.verdicts.none_aborted());
+        let replaced = self.plan.whole && ended;
+        let first = self.meta.rows == 0 && self.plan.operations.removed == 0;
+        if (first || replaced) && ids * IDS_IN_PLACE_SHARE <= self.plan.operations.total() {
+            self.become_entries()?;
+        } else {
+            if replaced {
+                self.execute(format!("DELETE FROM {ENTRIES}"))?;
+            }
+            self.settle_writes()?;
+            self.settle_missing(all_missing)?;
+            self.doubt()?;
+            self.execute(format!("DROP TABLE {PLAN}"))?;
+        }
+        if self.meta.resync_open && self.verdicts.none_aborted() {
+            self.execute(format!("DELETE FROM {ENTRIES} WHERE change = 'gone'"))?;
+            self.meta.resync_open = false;
+        }
+        let counts = tally.counts(self.plan.operations, all_missing);
+        self.meta.clean = if (ended || !self.plan.whole) && self.is_clean(&counts, all_missing)? {
+            self.plan.clean.clone()
+        } else {
+            None
+        };
+        self.meta.rows = tables::count(self.connection, ENTRIES)?;
+        self.meta.sequence += 1;
+        self.meta.write(self.connection)?;
+        let mut notes = Vec::new();
+        if all_missing {
+            notes.push(format!(
+                "none of the {} records to be removed was found at the destination; that is taken for a fault (of the match field, the account or the object), so they stay in the ledger",
+                tally.missing_removals
+            ));
+        }
+        Ok(Folded {
+            run: self.plan.run,
+            counts,
+            all_missing,
+            notes,
+        })
+    }
+
+    fn execute(&self, sql: impl AsRef<str>) -> Result<u64, WarehouseError> {
+        self.connection.execute(sql.as_ref())
+    }
+
+    fn layout(&self) -> &Layout {
+        &self.meta.layout
+    }
+
+    /// Loads what is not simply accepted, and gives how many ids the destination told.
+    fn load(&mut self) -> Result<u64, WarehouseError> {
+        tables::drop_temporary(self.connection, &["verdicts"])?;
+        self.execute(format!(
+            "CREATE TEMP TABLE {} (ordinal UBIGINT, state VARCHAR, id VARCHAR, code VARCHAR, message VARCHAR, field VARCHAR)",
+            verdicts()
+        ))?;
+        let mut ids = 0;
+        let mut rows = self.connection.append("temp", "~verdicts")?;
+        for exception in self.verdicts.exceptions() {
+            let (mut id, mut code, mut message, mut field) = (None, None, None, None);
+            match exception.state {
+                Some(State::Accepted { id: told }) => {
+                    ids += 1;
+                    id = Some(told.as_str());
+                }
+                Some(State::Rejected(rejection)) => {
+                    code = Some(rejection.code.as_str());
+                    message = Some(rejection.message.as_str());
+                    field = rejection.field.as_deref();
+                }
+                Some(State::Unknown { reason }) => message = Some(reason.as_str()),
+                Some(State::NoMatch) => {}
+                None if exception.verdict == Verdict::Unknown => message = Some("no answer was recorded"),
+                None => {}
+            }
+            rows.push(Value::U64(exception.ordinal))?;
+            rows.push(Value::Text(exception.verdict.as_str()))?;
+            for text in [id, code, message, field] {
+                rows.push(text.into())?;
+            }
+            rows.end_row()?;
+        }
+        rows.finish()?;
+        Ok(ids)
+    }
+
+    fn tally(&self) -> Result<Tally, WarehouseError> {
+        let rows = self.connection.query_rows::<_, WarehouseError>(
+            &format!("SELECT p.change, v.state, count(*) FROM {} GROUP BY ALL", joined()),
+            |row| Ok((row.get::<String>(0)?, row.get::<Option<String>>(1)?, row.get::<u64>(2)?)),
+        )?;
+        let mut tally = Tally::default();
+        for (change, state, count) in rows {
+            let Some(change) = Change::parse(&change) else { continue };
+            let verdict = state.as_deref().and_then(Verdict::parse).unwrap_or(Verdict::Accepted);
+            tally.add(change, verdict, count);
+        }
+        Ok(tally)
+    }
+
+    /// Rule 27: an operation on a key or place ends the ids of others there; what was not accepted is remembered.
+    fn unsettle(&self) -> Result<(), WarehouseError> {
+        let layout = self.layout();
+        let source = joined();
+        let earlier = temporary_earlier();
+        tables::drop_temporary(self.connection, &["earlier"])?;
+        self.execute(format!("CREATE TEMP TABLE {earlier} AS FROM {UNSETTLED}"))?;
+        if tables::count(self.connection, &earlier)? > 0 {
+            let attempted = format!(
+                "(SELECT {} FROM {source} WHERE v.state IS DISTINCT FROM 'aborted')",
+                layout.identity("p.")
+            );
+            for same in [layout.same_key("u", "a"), layout.same_place("u", "a")] {
+                self.execute(format!(
+                    "DELETE FROM {UNSETTLED} AS u USING {attempted} AS a WHERE {same}"
+                ))?;
+            }
+        }
+        self.execute(format!(
+            "INSERT INTO {UNSETTLED}
+             SELECT {identity}, p.change, p.kind, p.op_run, p.h, p.epoch, v.state, v.code, v.message, v.field,
+               coalesce(u.times, 0) + 1, coalesce(u.since, {run}), {run}
+             FROM {PLAN} AS p JOIN {verdicts} AS v ON p.ordinal = v.ordinal
+             LEFT JOIN {earlier} AS u ON {same} AND u.kind = p.kind AND u.state = v.state AND u.h IS NOT DISTINCT FROM p.h
+             WHERE v.state IN ('rejected', 'unknown', 'unmatched') AND NOT (p.change = 'removed' AND v.state = 'unmatched')",
+            identity = layout.identity("p."),
+            run = self.plan.run,
+            verdicts = verdicts(),
+            same = layout.same_entry("u", "p"),
+        ))?;
+        tables::drop_temporary(self.connection, &["earlier"])
+    }
+
+    /// A plan of writes alone, where nothing of the old entries remains: its rows are the entries.
+    fn become_entries(&self) -> Result<(), WarehouseError> {
+        tables::replace_entries(self.connection, PLAN)?;
+        let of = |states: &str| {
+            format!(
+                "ordinal IN (SELECT ordinal FROM {} WHERE state IN ({states}))",
+                verdicts()
+            )
+        };
+        self.execute(format!(
+            "DELETE FROM {ENTRIES} WHERE {}",
+            of("'aborted', 'rejected', 'unmatched'")
+        ))?;
+        self.execute(format!(
+            "UPDATE {ENTRIES} SET uncertain = true, h = NULL WHERE {}",
+            of("'unknown'")
+        ))?;
+        self.execute(format!(
+            "UPDATE {ENTRIES} AS e SET dest_id = v.id FROM {} AS v WHERE e.ordinal = v.ordinal AND v.id IS NOT NULL",
+            verdicts()
+        ))?;
+        Ok(())
+    }
+
+    /// An accepted write owns its place: exactly that row is there, and nobody else's.
+    fn settle_writes(&self) -> Result<(), WarehouseError> {
+        let layout = self.layout();
+        let source = joined();
+        let accepted = "p.change <> 'removed' AND coalesce(v.state, 'accepted') = 'accepted'";
+        self.delete_at(&format!("{source} WHERE {accepted}"))?;
+        self.execute(format!(
+            "INSERT INTO {ENTRIES} SELECT p.ordinal, {HEAD}, {identity}, p.h, {images}coalesce(v.id, p.dest_id), {tail}
+             FROM {source} WHERE {accepted}",
+            identity = layout.identity("p."),
+            images = layout.images("p."),
+            tail = TAIL.trim_start_matches("dest_id, "),
+        ))?;
+        Ok(())
+    }
+
+    /// An accepted removal, and no match at a place, settle all that is there (rules 12 and 20).
+    fn settle_missing(&self, all_missing: bool) -> Result<(), WarehouseError> {
+        let unmatched = if all_missing {
+            "v.state = 'unmatched' AND p.change <> 'removed'"
+        } else {
+            "v.state = 'unmatched'"
+        };
+        self.delete_at(&format!(
+            "{} WHERE {unmatched} OR (p.change = 'removed' AND coalesce(v.state, 'accepted') = 'accepted')",
+            joined()
+        ))
+    }
+
+    /// Ends every entry at the places of these operations.
+    fn delete_at(&self, operations: &str) -> Result<(), WarehouseError> {
+        let layout = self.layout();
+        self.execute(format!(
+            "DELETE FROM {ENTRIES} AS e USING (SELECT {} FROM {operations}) AS a WHERE {}",
+            layout.identity("p."),
+            layout.same_place("e", "a")
+        ))?;
+        Ok(())
+    }
+
+    /// An unknown operation makes all that is at its place uncertain; a write there is an entry from now on (rule 3).
+    fn doubt(&self) -> Result<(), WarehouseError> {
+        let layout = self.layout();
+        let unknown = format!(
+            "{PLAN} AS p JOIN {} AS v ON p.ordinal = v.ordinal WHERE v.state = 'unknown'",
+            verdicts()
+        );
+        self.execute(format!(
+            "UPDATE {ENTRIES} AS e SET uncertain = true FROM (SELECT DISTINCT {place} FROM {unknown}) AS a WHERE {same}",
+            place = layout.identity("p."),
+            same = layout.same_place("e", "a"),
+        ))?;
+        self.execute(format!(
+            "INSERT INTO {ENTRIES} SELECT p.ordinal, {HEAD}, {identity}, NULL, {images}p.dest_id, p.epoch, false, true, false
+             FROM {unknown} AND p.change <> 'removed' AND NOT EXISTS (SELECT 1 FROM {ENTRIES} AS e WHERE {same})",
+            identity = layout.identity("p."),
+            images = layout.images("p."),
+            same = layout.same_entry("e", "p"),
+        ))?;
+        Ok(())
+    }
+
+    /// Rule 36: nothing aborted, refused, unknown or waiting, so that the same model means the same state.
+    fn is_clean(&self, counts: &Counts, all_missing: bool) -> Result<bool, WarehouseError> {
+        if counts.succeeded != counts.planned || all_missing || self.meta.resync_open {
+            return Ok(false);
+        }
+        let open: Option<bool> = self.connection.scalar(&format!(
+            "SELECT EXISTS (FROM {UNSETTLED}) OR EXISTS (FROM {ENTRIES} WHERE uncertain) OR EXISTS (FROM {ENTRIES} WHERE epoch <> {} AND NOT memory)",
+            self.meta.epoch
+        ))?;
+        Ok(open == Some(false))
+    }
+}
+
+fn verdicts() -> String {
+    tables::temporary("verdicts")
+}
+
+fn temporary_earlier() -> String {
+    tables::temporary("earlier")
+}
+
+/// The plan with what is known beyond "accepted".
+fn joined() -> String {
+    format!("{PLAN} AS p LEFT JOIN {} AS v ON p.ordinal = v.ordinal", verdicts())
+}
+
+/// Operations by change and verdict.
+#[derive(Default)]
+struct Tally {
+    counts: Counts,
+    removals_attempted: u64,
+    missing_removals: u64,
+}
+
+impl Tally {
+    fn add(&mut self, change: Change, verdict: Verdict, count: u64) {
+        let counts = &mut self.counts;
+        if verdict == Verdict::Aborted {
+            *counts.aborted.of(change) += count;
+            return;
+        }
+        *counts.attempted.of(change) += count;
+        if change == Change::Removed {
+            self.removals_attempted += count;
+        }
+        let split: &mut Split = match verdict {
+            Verdict::Rejected => &mut counts.rejected,
+            Verdict::Unknown => &mut counts.unknown,
+            Verdict::NoMatch if change == Change::Removed => {
+                self.missing_removals += count;
+                &mut counts.succeeded
+            }
+            Verdict::NoMatch => &mut counts.unmatched,
+            Verdict::Accepted | Verdict::Aborted => &mut counts.succeeded,
+        };
+        *split.of(change) += count;
+    }
+
+    /// Rule 20: every one of more than a few is missing.
+    const fn all_missing(&self) -> bool {
+        self.missing_removals > MISSING_BELIEVED_MAX && self.missing_removals == self.removals_attempted
+    }
+
+    fn counts(&self, planned: Split, all_missing: bool) -> Counts {
+        let mut counts = Counts { planned, ..self.counts };
+        if all_missing {
+            counts.succeeded.removed -= self.missing_removals;
+            counts.unmatched.removed += self.missing_removals;
+        }
+        counts
+    }
+}
+
+/// Reads what is unsettled, in the order of keys.
+pub(super) fn unsettled(connection: &Connection, layout: &Layout) -> Result<Vec<Unsettled>, LedgerError> {
+    connection.query_rows(
+        &format!(
+            "SELECT {key}, change, kind, state, code, message, field, times, since, run FROM {UNSETTLED} AS u ORDER BY {order}",
+            key = layout.key_json("u."),
+            order = layout.identity("u."),
+        ),
+        |row| {
+            Ok(Unsettled {
+                key: row.get(0)?,
+                change: row.get(1)?,
+                kind: row.get(2)?,
+                state: row.get(3)?,
+                code: row.get(4)?,
+                message: row.get(5)?,
+                field: row.get(6)?,
+                times: row.get(7)?,
+                since: row.get(8)?,
+                run: row.get(9)?,
+            })
+        },
+    )
+}

@@ -1,0 +1,151 @@
+//! The ledger's tables. Entries and plan have one shape, so that a first plan can become the entries as it is.
+
+use crate::mapping::Layout;
+use crate::warehouse::{Connection, WarehouseError, quote};
+
+/// The entries: one row per key and place that the destination has, as far as it told.
+pub(crate) const ENTRIES: &str = "ledger.main.entries";
+/// The operations of the open plan, by `ordinal`.
+pub(crate) const PLAN: &str = "ledger.main.plan";
+/// Operations that were attempted and not accepted: they decide ids (rule 27), waiting (rule 20) and the rejected list.
+pub(crate) const UNSETTLED: &str = "ledger.main.unsettled";
+/// Sets of removals that a guard stopped, by token (rule 35).
+pub(crate) const PROPOSED: &str = "ledger.main.proposed";
+
+/// The columns of a row before its identity.
+pub(crate) const HEAD: &str = "change, kind, op_run";
+/// The columns of a row after its image.
+pub(crate) const TAIL: &str = "dest_id, epoch, assumed, uncertain, memory";
+
+/// The definition of entries and plan. An entry keeps the first four columns of the operation that made it.
+///
+/// - `op_run`: the run that first planned the operation; part of its id.
+/// - `h`: the canonical hash of the row; of an entry, null where nothing was ever acknowledged.
+/// - `epoch`: the full resync under which the row was sent.
+/// - `assumed`: nobody acknowledged it, but a person or a mode declared it.
+/// - `uncertain`: the destination may hold something else (rule 3).
+/// - `memory`: the key left in insert mode and is remembered (rule 19).
+fn rows(layout: &Layout) -> String {
+    let images: String = layout
+        .image
+        .iter()
+        .enumerate()
+        .map(|(index, column)| format!("i{index} {}, ", column.data_type))
+        .collect();
+    format!(
+        "(ordinal UBIGINT, change VARCHAR, kind VARCHAR, op_run UBIGINT, {}, h UHUGEINT, {images}\
+         dest_id VARCHAR, epoch UBIGINT, assumed BOOLEAN, uncertain BOOLEAN, memory BOOLEAN)",
+        layout.identity_definition()
+    )
+}
+
+/// Makes all tables.
+pub(super) fn create(connection: &Connection, layout: &Layout) -> Result<(), WarehouseError> {
+    connection.execute("CREATE TABLE ledger.main.meta (state VARCHAR); INSERT INTO ledger.main.meta VALUES (NULL)")?;
+    create_rows(connection, ENTRIES, layout)?;
+    create_small(connection, layout)
+}
+
+/// Makes a table of rows.
+pub(crate) fn create_rows(connection: &Connection, table: &str, layout: &Layout) -> Result<(), WarehouseError> {
+    let temporary = if table.starts_with("temp.") { "TEMP " } else { "" };
+    connection.execute(&format!("CREATE {temporary}TABLE {table} {}", rows(layout)))?;
+    Ok(())
+}
+
+/// Makes the tables of unsettled operations and of proposed removals.
+pub(super) fn create_small(connection: &Connection, layout: &Layout) -> Result<(), WarehouseError> {
+    create_unsettled(connection, UNSETTLED, layout)?;
+    connection.execute(&format!(
+        "CREATE TABLE {PROPOSED} (token VARCHAR, run UBIGINT, {})",
+        layout.identity_definition()
+    ))?;
+    Ok(())
+}
+
+/// Makes a table of unsettled operations.
+pub(crate) fn create_unsettled(connection: &Connection, table: &str, layout: &Layout) -> Result<(), WarehouseError> {
+    let temporary = if table.starts_with("temp.") { "TEMP " } else { "" };
+    connection.execute(&format!(
+        "CREATE {temporary}TABLE {table} ({}, change VARCHAR, kind VARCHAR, op_run UBIGINT, h UHUGEINT, epoch UBIGINT, \
+         state VARCHAR, code VARCHAR, message VARCHAR, field VARCHAR, times UBIGINT, since UBIGINT, run UBIGINT)",
+        layout.identity_definition()
+    ))?;
+    Ok(())
+}
+
+/// Rows in a table.
+pub(crate) fn count(connection: &Connection, table: &str) -> Result<u64, WarehouseError> {
+    Ok(connection
+        .scalar(&format!("SELECT count(*) FROM {table}"))?
+        .unwrap_or_default())
+}
+
+/// Copies `entries` into `into`, a new table of another layout: what both have is kept, the rest is null. Values whose
+/// type changed otherwise than by widening are converted where that is possible, and the row sent again anyway.
+pub(crate) fn reproject(connection: &Connection, from: &Layout, to: &Layout, into: &str) -> Result<(), WarehouseError> {
+    create_rows(connection, into, to)?;
+    let cast = |column: String, data_type: &str| format!("TRY_CAST(e.{column} AS {data_type})");
+    let keys = to
+        .key
+        .iter()
+        .enumerate()
+        .map(|(index, column)| cast(format!("k{index}"), &column.data_type));
+    let place = to
+        .place
+        .iter()
+        .map(|column| place_of(from, column).map_or("NULL".into(), |old| cast(old, &column.data_type)));
+    let image = to.image.iter().map(
+        |column| match from.image.iter().position(|old| old.source == column.source) {
+            Some(old) => cast(format!("i{old}"), &column.data_type),
+            None => "NULL".to_owned(),
+        },
+    );
+    let identity: Vec<_> = keys.chain(place).collect();
+    let image: String = image.map(|value| format!("{value}, ")).collect();
+    connection.execute(&format!(
+        "INSERT INTO {into} SELECT e.ordinal, {HEAD}, {}, h, {image}{TAIL} FROM {ENTRIES} AS e",
+        identity.join(", ")
+    ))?;
+    Ok(())
+}
+
+/// The column of the old layout that has the values of the new match column.
+fn place_of(from: &Layout, column: &crate::warehouse::Column) -> Option<String> {
+    if from.place.as_ref().is_some_and(|old| old.name == column.name) {
+        return Some("m".to_owned());
+    }
+    if let Some(index) = from.key.iter().position(|old| old.name == column.name) {
+        return Some(format!("k{index}"));
+    }
+    let source = crate::mapping::ImageSource::Column(column.name.clone());
+    from.image
+        .iter()
+        .position(|old| old.source == source)
+        .map(|index| format!("i{index}"))
+}
+
+/// Replaces the entries by the rows of `table`, in the ledger too, and makes the small tables anew for the layout.
+pub(crate) fn replace_entries(connection: &Connection, table: &str) -> Result<(), WarehouseError> {
+    connection.execute(&format!("DROP TABLE {ENTRIES}; ALTER TABLE {table} RENAME TO entries"))?;
+    Ok(())
+}
+
+/// A layout's small tables anew: what was unsettled under another layout has other records and so other ids.
+pub(crate) fn renew_small(connection: &Connection, layout: &Layout) -> Result<(), WarehouseError> {
+    connection.execute(&format!("DROP TABLE {UNSETTLED}; DROP TABLE {PROPOSED}"))?;
+    create_small(connection, layout)
+}
+
+/// A name for a temporary table that no source can have.
+pub(crate) fn temporary(name: &str) -> String {
+    format!("temp.main.{}", quote::identifier(&format!("~{name}")))
+}
+
+/// Drops temporary tables where they are.
+pub(crate) fn drop_temporary(connection: &Connection, names: &[&str]) -> Result<(), WarehouseError> {
+    for name in names {
+        connection.execute(&format!("DROP TABLE IF EXISTS {}", temporary(name)))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,450 @@
+//! The plan: what a run does, decided and durable before the first byte leaves (rules 17 to 24, 33, 35, 36).
+//!
+//! [`prepare`] runs the model, compares it with the ledger, asks the guards, and commits the operations to the ledger.
+//! [`preview`] does the same into temporary tables and changes nothing. [`rebaseline`] takes the model's present state as
+//! delivered.
+
+mod build;
+pub mod guard;
+pub mod operations;
+pub mod rebaseline;
+mod resync;
+pub mod sample;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use crate::destination::{Counting, Target};
+use crate::diff::{self, Action, Desired, Rules, Tally};
+use crate::ledger::tables::{self, ENTRIES, PLAN, UNSETTLED, temporary};
+use crate::ledger::{Clean, Ledger, LedgerError, Meta, OpenPlan, TargetName};
+use crate::mapping::{Layout, Projection};
+use crate::operation::Kind;
+use crate::project::sync::{Mode, OnRemoved, Sync};
+use crate::report::{Counts, Split};
+use crate::warehouse::{Column, Connection, WarehouseError};
+
+use build::Source;
+pub use guard::Stop;
+pub use operations::Operations;
+pub use rebaseline::rebaseline;
+use resync::Resync;
+pub use sample::{Invalid, Sample};
+
+/// What a run is planned from.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// How the model is read.
+    pub projection: &'a Projection,
+    /// The sync.
+    pub sync: &'a Sync,
+    /// What the opened destination can do.
+    pub target: &'a Target,
+    /// The run's number within the sync.
+    pub run: u64,
+    /// Whether everything is to be sent again (rule 22).
+    pub full_resync: bool,
+    /// Whether a full resync is wanted in spite of what speaks against it.
+    pub force: bool,
+    /// The tokens of stopped or held plans that a person approved (rule 35).
+    pub allow: &'a [String],
+    /// The types of text sources' columns, to be kept (rule 16).
+    pub pinned: &'a BTreeMap<String, Vec<Column>>,
+}
+
+/// Why there is no plan. Nothing was sent, and the ledger says what it said before.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The model or DuckDB failed.
+    #[error(transparent)]
+    Warehouse(#[from] WarehouseError),
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The configuration does not allow it; the message says what would.
+    #[error("{0}")]
+    Refused(String),
+    /// The model gave other rows when it was read again. Tried once more with a snapshot, so it should not be seen.
+    #[error("the model gave other rows when it was read a second time")]
+    Moved,
+    /// A guard stopped it.
+    #[error("{0}")]
+    Stopped(Box<Stop>),
+}
+
+/// A plan.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The counts up to `withheld`.
+    pub counts: Counts,
+    /// Whether the fingerprint alone said that nothing changed (rule 36).
+    pub shortcut: bool,
+    /// Whether there is something to deliver: operations, or an empty file to replace one that is not. If not, the plan is
+    /// closed already.
+    pub deliver: bool,
+    /// Whether the run ends as a warning whatever comes: rows are invalid, held, or wait after no match.
+    pub warn: bool,
+    /// What a person should know.
+    pub notes: Vec<String>,
+    /// Where the plan is.
+    pub(crate) at: Place,
+}
+
+/// Where a plan's tables are, and what rows in them mean.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub layout: Layout,
+    pub entries: String,
+    pub unsettled: String,
+    pub plan: String,
+    pub incarnation: String,
+    pub sequence: u64,
+    pub previous: bool,
+}
+
+impl Planned {
+    /// The ledger's sequence number with which the plan was committed: for the journal's header.
+    #[must_use]
+    pub const fn sequence(&self) -> u64 {
+        self.at.sequence
+    }
+
+    /// The ledger's incarnation: for the journal's header.
+    #[must_use]
+    pub fn incarnation(&self) -> &str {
+        &self.at.incarnation
+    }
+}
+
+/// Refuses what the target cannot do, with a message for the person who configured it (rule 18).
+///
+/// # Errors
+/// What is not supported.
+pub fn check_target(projection: &Projection, sync: &Sync, target: &Target) -> Result<(), PlanError> {
+    let rules = rules_of(&projection.layout, sync, target);
+    let lacks = |kind: Kind| !target.kinds.contains(&kind);
+    let known: Vec<_> = target.kinds.iter().map(|kind| format!("`{kind}`")).collect();
+    let known = known.join(", ");
+    if lacks(rules.write_kind()) {
+        let mode = sync.mode.as_str();
+        return refused(format!(
+            "mode `{mode}` needs the operation `{}`, and the destination takes {known}",
+            rules.write_kind()
+        ));
+    }
+    if target.whole {
+        return match sync.mode {
+            Mode::Insert | Mode::Update => refused(format!(
+                "the destination is replaced whole, which mode `{}` cannot be; use `mirror` or `upsert`",
+                sync.mode.as_str()
+            )),
+            _ => Ok(()),
+        };
+    }
+    if sync.on_removed != OnRemoved::Nothing && sync.mode != Mode::All && lacks(rules.removal_kind()) {
+        let wanted = sync.on_removed.as_str();
+        return refused(format!(
+            "`on_removed: {wanted}` needs the operation `{}`, and the destination takes {known}",
+            rules.removal_kind()
+        ));
+    }
+    if sync.on_removed == OnRemoved::Clear && projection.layout.cleared_json().is_none() {
+        return refused("`on_removed: clear` has nothing to clear: only key and match fields are mapped".into());
+    }
+    Ok(())
+}
+
+fn refused<T>(message: String) -> Result<T, PlanError> {
+    Err(PlanError::Refused(message))
+}
+
+/// The rules of a sync, before anything is known of its ledger.
+fn rules_of<'a>(layout: &'a Layout, sync: &Sync, target: &Target) -> Rules<'a> {
+    Rules {
+        layout,
+        entries: ENTRIES,
+        unsettled: UNSETTLED,
+        mode: sync.mode,
+        on_removed: sync.on_removed,
+        returning: sync.returning,
+        whole: target.whole,
+        resync: false,
+        epoch: 0,
+        run: 0,
+    }
+}
+
+/// Plans a run and commits the plan to the ledger, which must be bound, and whose last plan must be folded.
+///
+/// # Errors
+/// Why there is no plan. The ledger is then as it was, but for what a guard proposes to allow.
+pub fn prepare(connection: &mut Connection, ledger: &mut Ledger, request: &Request<'_>) -> Result<Planned, PlanError> {
+    match attempt(connection, ledger, request, Source::Model) {
+        Err(PlanError::Moved) => {
+            let snapshot = Source::take_snapshot(connection, request.projection)?;
+            let planned = attempt(connection, ledger, request, snapshot);
+            tables::drop_temporary(connection, &["snapshot"])?;
+            planned
+        }
+        planned => planned,
+    }
+}
+
+fn attempt(
+    connection: &mut Connection,
+    ledger: &mut Ledger,
+    request: &Request<'_>,
+    source: Source,
+) -> Result<Planned, PlanError> {
+    let mut meta = ledger.meta().cloned().ok_or_else(unbound)?;
+    if meta.plan.is_some() {
+        return Err(LedgerError::Damaged("its last plan is not folded".into()).into());
+    }
+    let resync = resync::decide(&meta, request)?;
+    if meta.layout != request.projection.layout {
+        resync::take_over_layout(connection, &mut meta, request)?;
+        ledger.set(meta.clone());
+    }
+    let at = Place {
+        layout: meta.layout.clone(),
+        entries: ENTRIES.to_owned(),
+        unsettled: UNSETTLED.to_owned(),
+        plan: PLAN.to_owned(),
+        incarnation: meta.incarnation.clone(),
+        sequence: meta.sequence + 1,
+        previous: request.target.previous,
+    };
+    let Comparison {
+        desired,
+        tally,
+        held,
+        mut planned,
+    } = match compare(connection, &meta, request, &resync, source, at)? {
+        Compared::Same(planned) => return Ok(planned),
+        Compared::Differs(comparison) => *comparison,
+    };
+    let rules = Rules {
+        entries: ENTRIES,
+        unsettled: UNSETTLED,
+        ..resync.rules(request, &request.projection.layout)
+    };
+    let waiting = tally.of(Action::Wait) + tally.of(Action::Owed) + tally.of(Action::Extra) + tally.of(Action::Held);
+    let clean = (waiting == 0 && desired.invalid == 0).then(|| clean(&desired, request));
+    connection.transaction::<_, PlanError>(|connection| {
+        build::apply(connection, &rules, request.projection, source, &tally)?;
+        build::plan(connection, &rules, request.projection, source, &planned.at)?;
+        guard::nulled(connection, &planned.at, request, planned.counts.unchanged)?;
+        meta.sequence = planned.at.sequence;
+        meta.run = request.run;
+        meta.rows = tables::count(connection, ENTRIES)?;
+        meta.epoch = resync.epoch;
+        meta.resync_open = resync.open;
+        if !held {
+            meta.null_keys = Some(desired.null_keys);
+        }
+        meta.pinned.extend(request.pinned.clone());
+        meta.clean = None;
+        meta.plan = Some(OpenPlan {
+            run: request.run,
+            sequence: meta.sequence,
+            operations: tally.planned(),
+            write_kind: rules.write_kind(),
+            mode: rules.mode,
+            whole: rules.whole,
+            finishes: request.target.finish || request.target.counting == Counting::Finish,
+            clean: clean.clone(),
+        });
+        meta.write(connection)?;
+        Ok(())
+    })?;
+    ledger.set(meta);
+    planned.deliver = tally.planned().total() > 0 || tally.of(Action::Replace) > 0;
+    if !planned.deliver {
+        ledger.fold(connection, None)?;
+    }
+    Ok(planned)
+}
+
+/// Plans a run into temporary tables of the connection; nothing else changes (rule 31). The ledger may be attached
+/// read-only, or not be there yet.
+///
+/// # Errors
+/// Why there would be no plan.
+pub fn preview(connection: &mut Connection, ledger: &Ledger, request: &Request<'_>) -> Result<Planned, PlanError> {
+    let layout = &request.projection.layout;
+    let mut notes = Vec::new();
+    let name = TargetName {
+        plugin: String::new(),
+        account: None,
+        object: None,
+    };
+    let meta = ledger
+        .meta()
+        .cloned()
+        .unwrap_or_else(|| Meta::preview(&request.sync.slug, &name, layout));
+    if meta.plan.is_some() {
+        notes.push("a run was stopped, and what it delivered is not in the ledger yet; the next run takes it in first, and then plans less than this".to_owned());
+    }
+    let resync = resync::decide(&meta, request)?;
+    let (mut entries, mut unsettled) = (ENTRIES.to_owned(), UNSETTLED.to_owned());
+    if ledger.meta().is_none() || meta.layout != *layout {
+        (entries, unsettled) = (temporary("entries"), temporary("unsettled"));
+        tables::drop_temporary(connection, &["entries", "unsettled"])?;
+        if ledger.meta().is_some() {
+            guard::types(&meta.layout, request)?;
+            tables::reproject(connection, &meta.layout, layout, &entries)?;
+        } else {
+            tables::create_rows(connection, &entries, layout)?;
+        }
+        tables::create_unsettled(connection, &unsettled, layout)?;
+    }
+    let plan = temporary("plan");
+    tables::drop_temporary(connection, &["plan"])?;
+    let at = Place {
+        layout: layout.clone(),
+        entries,
+        unsettled,
+        plan,
+        incarnation: meta.incarnation.clone(),
+        sequence: meta.sequence,
+        previous: request.target.previous,
+    };
+    // A preview shows what it saw at once: the snapshot keeps its two readings together.
+    let source = Source::take_snapshot(connection, request.projection)?;
+    match compare(connection, &meta, request, &resync, source, at)? {
+        Compared::Same(mut planned) => {
+            tables::create_rows(connection, &planned.at.plan, layout)?;
+            planned.notes.splice(0..0, notes);
+            Ok(planned)
+        }
+        Compared::Differs(comparison) => {
+            let Comparison { tally, mut planned, .. } = *comparison;
+            let rules = Rules {
+                entries: &planned.at.entries,
+                unsettled: &planned.at.unsettled,
+                ..resync.rules(request, layout)
+            };
+            build::plan(connection, &rules, request.projection, source, &planned.at)?;
+            guard::nulled(connection, &planned.at, request, planned.counts.unchanged)?;
+            planned.deliver = tally.planned().total() > 0 || tally.of(Action::Replace) > 0;
+            planned.notes.splice(0..0, notes);
+            Ok(planned)
+        }
+    }
+}
+
+/// The outcome of a comparison.
+enum Compared {
+    /// Nothing changed since a run that left nothing open.
+    Same(Planned),
+    Differs(Box<Comparison>),
+}
+
+struct Comparison {
+    desired: Desired,
+    tally: Tally,
+    /// Whether removals are held back (rule 10).
+    held: bool,
+    planned: Planned,
+}
+
+/// Runs the model and compares it with the entries; asks the guards that need no images.
+fn compare(
+    connection: &mut Connection,
+    meta: &Meta,
+    request: &Request<'_>,
+    resync: &Resync,
+    source: Source,
+    at: Place,
+) -> Result<Compared, PlanError> {
+    let rules = Rules {
+        entries: &at.entries,
+        unsettled: &at.unsettled,
+        ..resync.rules(request, &at.layout)
+    };
+    let mut desired = diff::desired(
+        connection,
+        &request.projection.identities(&source.relation(request.projection)),
+    )?;
+    let mut counts = Counts {
+        queried: desired.fingerprint.rows,
+        ..Counts::default()
+    };
+    let may_end = !rules.resync && rules.mode != Mode::All && meta.layout == at.layout;
+    if may_end && meta.clean.as_ref() == Some(&clean(&desired, request)) {
+        counts.unchanged = counts.queried;
+        return Ok(Compared::Same(Planned {
+            counts,
+            shortcut: true,
+            deliver: false,
+            warn: false,
+            notes: Vec::new(),
+            at,
+        }));
+    }
+    desired.validate(connection, &at.layout)?;
+    let mut tally = diff::changes(connection, &rules)?;
+    let mut notes = Vec::new();
+    let removed = guard::Removals::read(connection, &at, &tally)?;
+    let approved = removed.approved(connection, &at, meta, request.allow)?;
+    let nulls_grew = desired.null_keys > meta.null_keys.unwrap_or_default();
+    let held = nulls_grew && removed.count > 0 && !approved;
+    if held {
+        tally = diff::hold_removals(connection, rules.whole)?;
+        notes.push(format!(
+            "{} removals are held back: {} rows have a null key, more than in earlier runs, and may be the very rows that seem to have left; if they did leave: --allow {}",
+            removed.count, desired.null_keys, removed.token
+        ));
+    }
+    counts.invalid = desired.invalid;
+    counts.unchanged = (counts.queried - counts.invalid).saturating_sub(tally.rows());
+    counts.planned = tally.planned();
+    counts.withheld = tally.withheld();
+    counts.changes = sum(counts.planned, counts.withheld);
+    if !approved && let Some(stop) = guard::removals(request, &desired, &removed, held, counts) {
+        guard::propose(connection, &at, meta, request.run, &stop.token)?;
+        return Err(PlanError::Stopped(Box::new(stop)));
+    }
+    let warn = counts.invalid > 0 || held || tally.of(Action::Wait) > 0;
+    let planned = Planned {
+        counts,
+        shortcut: false,
+        deliver: false,
+        warn,
+        notes,
+        at,
+    };
+    Ok(Compared::Differs(Box::new(Comparison {
+        desired,
+        tally,
+        held,
+        planned,
+    })))
+}
+
+fn sum(mut a: Split, b: Split) -> Split {
+    a += b;
+    a
+}
+
+/// What makes a later run the same as this one (rule 36).
+fn clean(desired: &Desired, request: &Request<'_>) -> Clean {
+    let sync = request.sync;
+    let config = (
+        &request.projection.layout,
+        sync.mode,
+        sync.on_removed,
+        sync.returning,
+        request.target.whole,
+    );
+    // Structs of texts, numbers and lists always have a JSON form.
+    Clean {
+        fingerprint: desired.fingerprint.clone(),
+        config: serde_json::to_string(&config).unwrap_or_default(),
+    }
+}
+
+fn unbound() -> PlanError {
+    LedgerError::Damaged("it is not bound to a sync".into()).into()
+}

@@ -1,0 +1,202 @@
+//! Building the plan's rows: the images of what changed, in the order in which they leave (rules 5, 23, 24).
+
+use super::{Place, PlanError};
+use crate::diff::{self, Action, Rules, Tally};
+use crate::ledger::tables::{self, ENTRIES, UNSETTLED, temporary};
+use crate::mapping::Projection;
+use crate::warehouse::{Connection, WarehouseError};
+
+/// Where the model's rows are read from: the model itself, or a snapshot of it where two readings disagree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Model,
+    Snapshot,
+}
+
+impl Source {
+    /// The relation with key, match value and image.
+    pub fn relation(self, projection: &Projection) -> String {
+        match self {
+            Self::Model => projection.relation(),
+            Self::Snapshot => temporary("snapshot"),
+        }
+    }
+
+    /// Reads the model once and for all.
+    pub fn take_snapshot(connection: &Connection, projection: &Projection) -> Result<Self, WarehouseError> {
+        tables::drop_temporary(connection, &["snapshot"])?;
+        connection.execute(&format!(
+            "CREATE TEMP TABLE {} AS SELECT * FROM {} AS r",
+            temporary("snapshot"),
+            projection.relation()
+        ))?;
+        Ok(Self::Snapshot)
+    }
+}
+
+/// Does what follows from differences without an operation, within the transaction that commits the plan.
+pub(super) fn apply(
+    connection: &Connection,
+    rules: &Rules<'_>,
+    projection: &Projection,
+    source: Source,
+    tally: &Tally,
+) -> Result<(), WarehouseError> {
+    let changes = temporary("changes");
+    let same = rules.layout.same_entry("e", "c");
+    if tally.of(Action::Follow) > 0 {
+        follow(connection, rules, projection, source)?;
+    }
+    if tally.of(Action::Give) + tally.of(Action::End) > 0 {
+        connection.execute(&format!(
+            "DELETE FROM {ENTRIES} AS e USING {changes} AS c WHERE c.action IN ('give', 'end') AND {same}"
+        ))?;
+    }
+    if tally.of(Action::Remember) > 0 {
+        connection.execute(&format!(
+            "UPDATE {ENTRIES} AS e SET memory = true FROM {changes} AS c WHERE c.action = 'remember' AND {same}"
+        ))?;
+    }
+    if rules.resync {
+        connection.execute(&format!(
+            "UPDATE {ENTRIES} SET change = 'changed' WHERE change = 'gone'"
+        ))?;
+        connection.execute(&format!(
+            "UPDATE {ENTRIES} AS e SET change = 'gone' FROM {changes} AS c WHERE c.action = 'gone' AND {same}"
+        ))?;
+    }
+    prune(connection, rules)
+}
+
+/// Insert mode: the entry takes the row's values, which nobody sends (rule 17).
+fn follow(
+    connection: &Connection,
+    rules: &Rules<'_>,
+    projection: &Projection,
+    source: Source,
+) -> Result<(), WarehouseError> {
+    let layout = rules.layout;
+    let followed = temporary("followed");
+    tables::drop_temporary(connection, &["followed"])?;
+    // Read first, so that a row that has gone meanwhile leaves its entry as it is.
+    connection.execute(&format!(
+        "CREATE TEMP TABLE {followed} AS SELECT {identity}, d.h, {images}c.dest_id FROM {rows} AS d \
+         JOIN {changes} AS c ON {same} WHERE c.action = 'follow'",
+        identity = layout.identity("d."),
+        images = layout.images("d."),
+        rows = projection.rows(&source.relation(projection)),
+        changes = temporary("changes"),
+        same = layout.same_entry("c", "d"),
+    ))?;
+    connection.execute(&format!(
+        "DELETE FROM {ENTRIES} AS e USING {followed} AS f WHERE {}",
+        layout.same_key("e", "f")
+    ))?;
+    connection.execute(&format!(
+        "INSERT INTO {ENTRIES} SELECT 0, 'changed', '{kind}', {run}, {identity}, h, {images}dest_id, {epoch}, true, false, false FROM {followed}",
+        kind = rules.write_kind(),
+        run = rules.run,
+        identity = layout.identity(""),
+        images = layout.images(""),
+        epoch = rules.epoch,
+    ))?;
+    tables::drop_temporary(connection, &["followed"])
+}
+
+/// Forgets unsettled operations that nobody wants any more: the source reverted, or the row left (rule 2).
+fn prune(connection: &Connection, rules: &Rules<'_>) -> Result<(), WarehouseError> {
+    if tables::count(connection, UNSETTLED)? == 0 {
+        return Ok(());
+    }
+    let layout = rules.layout;
+    connection.execute(&format!(
+        "DELETE FROM {UNSETTLED} AS u WHERE NOT EXISTS (SELECT 1 FROM {changes} AS c WHERE {wanted}) \
+         AND NOT EXISTS (SELECT 1 FROM {desired} AS d WHERE d.fault IS NOT NULL AND {invalid}) \
+         AND NOT (u.state = 'unknown' AND EXISTS (SELECT 1 FROM {ENTRIES} AS e WHERE {there}))",
+        changes = temporary("changes"),
+        wanted = layout.same_entry("c", "u"),
+        desired = temporary("desired"),
+        invalid = layout.same_key("d", "u"),
+        there = layout.same_entry("e", "u"),
+    ))?;
+    Ok(())
+}
+
+/// Makes the plan's table: removals first, then writes, each by key. What is kept of a row is what this reading gives; it
+/// must be the rows that were compared, else the model is read once more, and only once (rule 5).
+pub(super) fn plan(
+    connection: &Connection,
+    rules: &Rules<'_>,
+    projection: &Projection,
+    source: Source,
+    at: &Place,
+) -> Result<(), PlanError> {
+    let layout = rules.layout;
+    tables::create_rows(connection, &at.plan, layout)?;
+    let identity = layout.identity("");
+    connection.execute(&format!(
+        "INSERT INTO {plan} SELECT row_number() OVER () - 1, {head}, {identity}, h, {images}dest_id, {epoch}, false, false, false \
+         FROM (SELECT * FROM ({writes} UNION ALL {of_entries}) ORDER BY change <> 'removed', {identity})",
+        plan = at.plan,
+        head = tables::HEAD,
+        images = layout.images(""),
+        epoch = rules.epoch,
+        writes = writes(rules, projection, source),
+        of_entries = of_entries(rules),
+    ))?;
+    let planned = diff::fingerprint_of(
+        connection,
+        &format!("(SELECT h FROM {} WHERE change <> 'removed')", at.plan),
+    )?;
+    if planned == diff::fingerprint_of(connection, &compared(rules))? {
+        Ok(())
+    } else {
+        Err(PlanError::Moved)
+    }
+}
+
+/// Operations with the model's present rows.
+fn writes(rules: &Rules<'_>, projection: &Projection, source: Source) -> String {
+    let layout = rules.layout;
+    format!(
+        "SELECT c.change, '{kind}' AS kind, c.op_run, {identity}, d.h, {images}c.dest_id FROM {rows} AS d \
+         JOIN {changes} AS c ON {same} WHERE c.action = 'send' AND c.change <> 'removed'",
+        kind = rules.write_kind(),
+        identity = layout.identity("d."),
+        images = layout.images("d."),
+        rows = projection.rows(&source.relation(projection)),
+        changes = temporary("changes"),
+        same = layout.same_entry("c", "d"),
+    )
+}
+
+/// Operations with an entry's record: removals, and what is written again as it was.
+fn of_entries(rules: &Rules<'_>) -> String {
+    let layout = rules.layout;
+    format!(
+        "SELECT c.change, CASE WHEN c.change = 'removed' THEN '{removal}' ELSE '{write}' END, c.op_run, {identity}, \
+         CASE WHEN c.change = 'removed' THEN e.h ELSE {hash} END, {images}e.dest_id FROM {entries} AS e \
+         JOIN {changes} AS c ON {same} WHERE c.action IN ('resend', 'keep') OR (c.action = 'send' AND c.change = 'removed')",
+        removal = rules.removal_kind(),
+        write = rules.write_kind(),
+        identity = layout.identity("e."),
+        hash = layout.hash("e."),
+        images = layout.images("e."),
+        entries = rules.entries,
+        changes = temporary("changes"),
+        same = layout.same_entry("c", "e"),
+    )
+}
+
+/// The hashes of the writes as they were compared.
+fn compared(rules: &Rules<'_>) -> String {
+    let layout = rules.layout;
+    format!(
+        "(SELECT h FROM {changes} WHERE action = 'send' AND change <> 'removed' UNION ALL \
+         SELECT {hash} AS h FROM {entries} AS e JOIN {changes} AS c ON {same} WHERE c.action IN ('resend', 'keep'))",
+        changes = temporary("changes"),
+        hash = layout.hash("e."),
+        entries = rules.entries,
+        same = layout.same_entry("c", "e"),
+    )
+}

@@ -1,0 +1,258 @@
+//! Guards: what stops a run before anything is sent, and how a person allows it (rule 35).
+//!
+//! A stop has a token. The token of removals names their set, which the ledger keeps: it holds for a later run whose
+//! removals are a subset.
+
+use super::{Place, PlanError, Request};
+use crate::diff::{Desired, Tally};
+use crate::ledger::Meta;
+use crate::ledger::tables::{self, PROPOSED, temporary};
+use crate::mapping::{Layout, is_widening};
+use crate::report::Counts;
+use crate::warehouse::{Connection, WarehouseError};
+
+/// Rows in which a field turns null, up to which no guard minds.
+const NULLED_ROWS_MIN: u64 = 5;
+/// Runs that a proposed set of removals is kept for.
+const PROPOSED_RUNS: u64 = 100;
+
+/// Why a guard stopped a run, and how to allow it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// What it would have done.
+    pub reason: String,
+    /// What to pass to `--allow`.
+    pub token: String,
+    /// The counts of the plan, as far as it got.
+    pub counts: Counts,
+}
+
+impl std::fmt::Display for Stop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}. Nothing was sent. If that is right: --allow {}",
+            self.reason, self.token
+        )
+    }
+}
+
+/// The removals of a plan.
+pub(super) struct Removals {
+    /// Entries that would go, sent or not.
+    pub count: u64,
+    /// Entries in all.
+    entries: u64,
+    /// The name of the set.
+    pub token: String,
+}
+
+impl Removals {
+    pub fn read(connection: &Connection, at: &Place, tally: &Tally) -> Result<Self, WarehouseError> {
+        let entries = connection
+            .scalar(&format!("SELECT count(*) FROM {} WHERE NOT memory", at.entries))?
+            .unwrap_or_default();
+        if entries == 0 || (tally.withheld().removed == 0 && tally.planned().removed == 0) {
+            return Ok(Self {
+                count: 0,
+                entries,
+                token: "empty-model".into(),
+            });
+        }
+        let hash = format!(
+            "(outflow_hash({}) & 18446744073709551615::UHUGEINT)::UBIGINT",
+            at.layout.identity("")
+        );
+        let read = connection.query_row::<_, WarehouseError>(
+            &format!(
+                "SELECT count(*), (sum({hash}) % 18446744073709551616)::UBIGINT FROM {}",
+                removed()
+            ),
+            |row| Ok((row.get::<u64>(0)?, row.get::<Option<u64>>(1)?)),
+        )?;
+        let (count, sum) = read.unwrap_or_default();
+        Ok(Self {
+            count,
+            entries,
+            token: format!("removals-{:016x}", sum.unwrap_or_default()),
+        })
+    }
+
+    /// Whether one of the tokens is this set's, or that of a set which it is a part of.
+    pub fn approved(
+        &self,
+        connection: &Connection,
+        at: &Place,
+        meta: &Meta,
+        allow: &[String],
+    ) -> Result<bool, WarehouseError> {
+        if allow.contains(&self.token) {
+            return Ok(true);
+        }
+        if self.count == 0 || at.layout != meta.layout || meta.sequence == 0 {
+            return Ok(false);
+        }
+        for token in allow {
+            let token = crate::warehouse::quote::text(token);
+            let outside: Option<bool> = connection.scalar(&format!(
+                "SELECT EXISTS (FROM {PROPOSED} WHERE token = {token}) AND NOT EXISTS (FROM {removed} AS r \
+                 ANTI JOIN (SELECT * FROM {PROPOSED} WHERE token = {token}) AS p ON {same})",
+                removed = removed(),
+                same = at.layout.same_entry("p", "r"),
+            ))?;
+            if outside == Some(true) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// The removals that would take an entry away.
+fn removed() -> String {
+    format!(
+        "(SELECT * FROM {} WHERE change = 'removed' AND action NOT IN ('end', 'gone'))",
+        temporary("changes")
+    )
+}
+
+/// An empty model, and too many removals.
+pub(super) fn removals(
+    request: &Request<'_>,
+    desired: &Desired,
+    removals: &Removals,
+    held: bool,
+    counts: Counts,
+) -> Option<Stop> {
+    let stop = |reason: String| {
+        Some(Stop {
+            reason,
+            token: removals.token.clone(),
+            counts,
+        })
+    };
+    if desired.fingerprint.rows == 0 && removals.entries > 0 {
+        return stop(format!(
+            "the model returned no rows, and the destination has {} records",
+            removals.entries
+        ));
+    }
+    let limit = request.sync.guards.max_removed;
+    if !held && limit.is_passed(removals.count, removals.entries) {
+        return stop(format!(
+            "{} of {} records would be removed, more than {} % and more than {} (guards.max_removed)",
+            removals.count,
+            removals.entries,
+            limit.share * 100.0,
+            limit.rows
+        ));
+    }
+    None
+}
+
+/// Keeps the set of removals that was stopped, so that an approval names it.
+pub(super) fn propose(
+    connection: &mut Connection,
+    at: &Place,
+    meta: &Meta,
+    run: u64,
+    token: &str,
+) -> Result<(), PlanError> {
+    if at.entries != tables::ENTRIES || at.plan != tables::PLAN || at.layout != meta.layout {
+        return Ok(()); // A preview changes nothing.
+    }
+    connection.transaction(|connection| {
+        connection.execute(&format!(
+            "DELETE FROM {PROPOSED} WHERE token = '{token}' OR run + {PROPOSED_RUNS} < {run}"
+        ))?;
+        connection.execute(&format!(
+            "INSERT INTO {PROPOSED} SELECT '{token}', {run}, {} FROM {}",
+            at.layout.identity(""),
+            removed()
+        ))?;
+        Ok(())
+    })
+}
+
+/// A mapped column whose type changed, other than by widening.
+pub(super) fn types(old: &Layout, request: &Request<'_>) -> Result<(), PlanError> {
+    let new = &request.projection.layout;
+    for column in &new.image {
+        let Some(before) = old.image.iter().find(|before| before.source == column.source) else {
+            continue;
+        };
+        if is_widening(&before.data_type, &column.data_type) {
+            continue;
+        }
+        let name = match &column.source {
+            crate::mapping::ImageSource::Column(name) => format!("the column `{name}`"),
+            crate::mapping::ImageSource::Sql(sql) => format!("the expression `{sql}`"),
+        };
+        let token = format!(
+            "type-{:08x}",
+            crc32fast::hash(format!("{name} {} {}", before.data_type, column.data_type).as_bytes())
+        );
+        if !request.allow.contains(&token) {
+            let reason = format!("{name} was {} and is {} now", before.data_type, column.data_type);
+            return Err(PlanError::Stopped(Box::new(Stop {
+                reason,
+                token,
+                counts: Counts::default(),
+            })));
+        }
+    }
+    Ok(())
+}
+
+/// A field that turns null in too many of the rows that are compared.
+pub(super) fn nulled(
+    connection: &Connection,
+    at: &Place,
+    request: &Request<'_>,
+    unchanged: u64,
+) -> Result<(), PlanError> {
+    let entries: Option<bool> =
+        connection.scalar(&format!("SELECT EXISTS (FROM {} WHERE h IS NOT NULL)", at.entries))?;
+    if entries != Some(true) || at.layout.image.is_empty() {
+        return Ok(());
+    }
+    let count = |index| format!("count(*) FILTER (WHERE p.i{index} IS NULL AND e.i{index} IS NOT NULL)");
+    let counts: Vec<_> = (0..at.layout.image.len()).map(count).collect();
+    let sql = format!(
+        "SELECT count(*), {} FROM {} AS p JOIN {} AS e ON {} WHERE p.change <> 'removed' AND e.h IS NOT NULL",
+        counts.join(", "),
+        at.plan,
+        at.entries,
+        at.layout.same_entry("p", "e"),
+    );
+    let read = connection.query_row::<_, WarehouseError>(&sql, |row| {
+        let nulled = (1..=at.layout.image.len()).map(|column| row.get::<u64>(column));
+        Ok((row.get::<u64>(0)?, nulled.collect::<Result<Vec<_>, _>>()?))
+    })?;
+    let (changed, nulled) = read.unwrap_or_default();
+    let compared = if request.target.whole {
+        changed
+    } else {
+        changed + unchanged
+    };
+    let limit = crate::project::sync::Threshold {
+        share: request.sync.guards.max_nulled,
+        rows: NULLED_ROWS_MIN,
+    };
+    for (index, nulled) in nulled.into_iter().enumerate() {
+        let name = at.layout.image_name(index);
+        let token = format!("nulls-{:08x}", crc32fast::hash(format!("{name} {nulled}").as_bytes()));
+        if limit.is_passed(nulled, compared) && !request.allow.contains(&token) {
+            let reason = format!(
+                "the field `{name}` turns null in {nulled} of {compared} records, more than {} % (guards.max_nulled)",
+                limit.share * 100.0
+            );
+            return Err(PlanError::Stopped(Box::new(Stop {
+                reason,
+                token,
+                counts: Counts::default(),
+            })));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! The ordinary life of a sync.
+
+use super::*;
+
+#[test]
+fn rule_01_entries_hold_what_was_acknowledged() {
+    let mut world = World::new();
+    let first = world.rows("(2, 'b', 20), (1, 'a', 10)").run();
+    assert_eq!(first.sent(), ["upsert 1 {\"n\":10}", "upsert 2 {\"n\":20}"]);
+    assert_eq!(first.planned.counts.planned, split(2, 0, 0));
+    assert_eq!(first.folded.unwrap().counts.succeeded, split(2, 0, 0));
+    assert_eq!(world.entries(), ["{\"id\":1} 1 {\"n\":10}", "{\"id\":2} 2 {\"n\":20}"]);
+    let rejected = world
+        .rows("(1, 'a', 11), (3, 'c', 30)")
+        .run_with(|_| Answer::Reject)
+        .unwrap();
+    assert_eq!(rejected.heads(), ["delete 2", "upsert 1", "upsert 3"]);
+    assert_eq!(rejected.folded.unwrap().counts.rejected, split(1, 1, 1));
+    assert_eq!(world.entries(), ["{\"id\":1} 1 {\"n\":10}", "{\"id\":2} 2 {\"n\":20}"]);
+    assert_eq!(
+        world.unsettled(),
+        [
+            "{\"id\":1} upsert rejected 1",
+            "{\"id\":2} delete rejected 1",
+            "{\"id\":3} upsert rejected 1"
+        ]
+    );
+}
+
+#[test]
+fn rule_02_rejected_operations_are_retried_with_the_present_values_until_the_source_reverts() {
+    let mut world = World::new();
+    world.rows("(1, 'a', 10)").run();
+    world
+        .rows("(1, 'a', 11), (3, 'c', 30)")
+        .run_with(|_| Answer::Reject)
+        .unwrap();
+    let again = world
+        .rows("(1, 'a', 12), (3, 'c', 31)")
+        .run_with(|_| Answer::Reject)
+        .unwrap();
+    assert_eq!(again.sent(), ["upsert 1 {\"n\":12}", "upsert 3 {\"n\":31}"]);
+    // The first one reverts, the add leaves: nothing is left to do.
+    let nothing = world.rows("(1, 'a', 10)").run();
+    assert!(nothing.operations.is_empty());
+    assert_eq!(world.unsettled(), Vec::<String>::new());
+}
+
+#[test]
+fn rule_04_what_was_planned_and_not_attempted_is_aborted_and_nothing_else() {
+    let mut world = World::new();
+    let done = world.rows("(1, 'a', 10), (2, 'b', 20), (3, 'c', 30)").run_until(
+        |operation| match plain(&operation.match_value).as_str() {
+            "1" => Answer::Accept,
+            "2" => Answer::Silence,
+            _ => Answer::NotSent,
+        },
+        false,
+    );
+    assert!(done.unwrap().folded.is_none());
+    let next = world.run();
+    assert_eq!(next.heads(), ["upsert 2", "upsert 3"]);
+    assert_eq!(world.entries().len(), 3);
+}
+
+#[test]
+fn rule_04_a_journal_is_folded_once() {
+    let mut world = World::new();
+    world.rows("(1, 'a', 10)").run_until(|_| Answer::Accept, false).unwrap();
+    let warehouse = world.warehouse();
+    let mut connection = warehouse.connect().unwrap();
+    let mut ledger = world.open(&warehouse, None).unwrap();
+    let folded = ledger.recover(&mut connection, &world.journal_path()).unwrap().unwrap();
+    assert_eq!(folded.counts.succeeded, split(1, 0, 0));
+    let sequence = ledger.meta().unwrap().sequence;
+    assert_eq!(ledger.recover(&mut connection, &world.journal_path()).unwrap(), None);
+    assert_eq!(ledger.meta().unwrap().sequence, sequence);
+}
+
+#[test]
+fn rule_36_a_run_without_changes_ends_after_the_query() {
+    let mut world = World::new();
+    world.rows("(1, 'a', 10), (2, 'b', 20)").run();
+    let second = world.rows("(2, 'x', 20), (1, 'y', 10)").run();
+    assert!(second.planned.shortcut, "columns that no mapping reads do not count");
+    assert_eq!(second.planned.counts.unchanged, 2);
+    world
+        .rows("(1, 'a', 10), (2, 'b', 21)")
+        .run_with(|_| Answer::Reject)
+        .unwrap();
+    let third = world.rows("(1, 'a', 10), (2, 'b', 20)").run();
+    assert!(!third.planned.shortcut, "something was unsettled");
+    assert!(third.operations.is_empty());
+    assert!(world.run().planned.shortcut, "the run before left nothing open");
+}
+
+#[test]
+fn rule_36_a_mode_or_delete_behaviour_that_changed_is_no_shortcut() {
+    let mut world = World::new();
+    world.rows("(1, 'a', 10)").run();
+    world.sync.on_removed = OnRemoved::Nothing;
+    assert!(!world.run().planned.shortcut);
+    assert!(world.run().planned.shortcut);
+}
+
+#[test]
+fn rule_05_what_is_kept_is_the_row_that_was_sent_where_the_model_moves_in_between() {
+    let mut world = World::new();
+    world.sql = "SELECT 1 AS id, 'a' AS email, (random() * 1e15)::BIGINT AS n FROM range(1)".into();
+    let done = world.run();
+    assert_eq!(
+        world.entries(),
+        [format!("{{\"id\":1}} 1 {}", done.operations[0].fields)]
+    );
+}
+
+#[test]
+fn rule_07_a_lost_or_older_ledger_stops_the_run() {
+    let mut world = World::new();
+    world.rows("(1, 'a', 10)").run();
+    let warehouse = world.warehouse();
+    let note = world.open(&warehouse, None).unwrap().note().unwrap();
+    drop(warehouse);
+    assert_eq!(note.rows, 1);
+    let older = Note {
+        sequence: note.sequence + 1,
+        ..note.clone()
+    };
+    assert!(matches!(
+        world.open(&world.warehouse(), Some(&older)),
+        Err(LedgerError::Older { .. })
+    ));
+    let fewer = Note {
+        rows: 2,
+        ..note.clone()
+    };
+    assert!(matches!(
+        world.open(&world.warehouse(), Some(&fewer)),
+        Err(LedgerError::Older { .. })
+    ));
+    assert!(world.open(&world.warehouse(), Some(&note)).is_ok());
+    std::fs::remove_file(world.ledger_path()).unwrap();
+    let _ = std::fs::remove_file(world.ledger_path().with_extension("duckdb.wal"));
+    let error = world.open(&world.warehouse(), Some(&note)).unwrap_err();
+    assert!(matches!(error, LedgerError::Lost { rows: 1, .. }), "{error}");
+    assert!(error.to_string().contains("rebaseline"), "{error}");
+    assert!(!world.ledger_path().exists(), "nothing was made in its place");
+}
+
+#[test]
+fn rule_07_a_ledger_of_another_sync_target_or_key_stops_the_run() {
+    let mut world = World::new();
+    world.rows("(1, 'a', 10)").run();
+    let bind = |world: &World, change: &dyn Fn(&mut Binding<'_>)| {
+        let warehouse = world.warehouse();
+        let mut connection = warehouse.connect().unwrap();
+        let mut ledger = world.open(&warehouse, None).unwrap();
+        let layout = world.project(&warehouse).layout;
+        let mut binding = world.binding();
+        change(&mut binding);
+        ledger.bind(&mut connection, &binding, &layout)
+    };
+    assert!(matches!(
+        bind(&world, &|binding| binding.sync = "others"),
+        Err(LedgerError::OtherSync { .. })
+    ));
+    assert!(
+        bind(&world, &|binding| (binding.sync, binding.renamed_from) =
+            ("others", Some("people")))
+        .is_ok()
+    );
+    let other = |binding: &mut Binding<'_>| binding.target.account = Some("other".into());
+    assert!(matches!(bind(&world, &other), Err(LedgerError::OtherTarget { .. })));
+    world.key = vec!["id", "email"];
+    assert!(matches!(bind(&world, &|_| ()), Err(LedgerError::OtherKey { .. })));
+}
+
+#[test]
+fn rule_08_a_newer_ledger_is_refused() {
+    let mut world = World::new();
+    world.rows("(1, 'a', 10)").run();
+    let warehouse = world.warehouse();
+    drop(world.open(&warehouse, None).unwrap());
+    warehouse
+        .connect()
+        .unwrap()
+        .execute("UPDATE ledger.main.meta SET state = '{\"format\": 99, \"hash_scheme\": \"new\"}'")
+        .unwrap();
+    drop(warehouse);
+    assert!(matches!(
+        world.open(&world.warehouse(), None),
+        Err(LedgerError::Newer { format: 99, .. })
+    ));
+}
+
+#[test]
+fn rule_33_the_sums_of_the_counts_hold() {
+    let mut world = World::matched();
+    world.rows("(1, 'a', 1), (2, 'b', 2), (3, 'c', 3), (4, 'd', 4)").run();
+    let done = world
+        .rows("(1, 'b', 1), (2, 'x', 2), (3, 'c', 9), (5, 'e', 5), (NULL, 'f', 6)")
+        .run_with(|operation| match plain(&operation.match_value).as_str() {
+            "c" => Answer::Reject,
+            "e" => Answer::Unknown,
+            "x" => Answer::NotSent,
+            _ => Answer::Accept,
+        })
+        .unwrap();
+    let (planned, folded) = (done.planned.counts, done.folded.unwrap().counts);
+    let sum = |a, b| sum(a, b);
+    assert_eq!(planned.changes, sum(planned.planned, planned.withheld));
+    assert_eq!(folded.planned, planned.planned);
+    assert_eq!(folded.planned, sum(folded.attempted, folded.aborted));
+    assert_eq!(
+        folded.attempted,
+        sum(
+            sum(folded.succeeded, folded.rejected),
+            sum(folded.unmatched, folded.unknown)
+        )
+    );
+    assert_eq!((planned.queried, planned.invalid), (5, 1));
+}

@@ -1,0 +1,538 @@
+//! One run from start to report: compile, query, diff, plan, deliver, commit, report.
+//!
+//! Each stage is a call into the module of its name; what is decided here is only their order, and how an error of each
+//! ends the run (rule 34). The ledger is touched by whoever holds the sync's [`lock`] and by nobody else.
+
+mod compile;
+pub mod lock;
+mod preview;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::delivery::budgets::Budgets;
+use crate::delivery::{Delivered, Delivery, End, deliver};
+use crate::destination::{Destination, OpenError, Plugins, RunInfo};
+use crate::journal::{FORMAT, Header, Journal, JournalError, Reader};
+use crate::ledger::{Binding, Folded, Ledger, LedgerError, Note, Unsettled};
+use crate::outcome::Failure;
+use crate::plan::{self, Invalid, PlanError, Planned};
+use crate::project::Project;
+use crate::project::diagnostic::Diagnostics;
+use crate::report::{Control, Counts, Event, Report, Stage, Status};
+use crate::warehouse::{Connection, Interrupter, WarehouseError};
+
+use compile::Compiled;
+use lock::SyncLock;
+
+pub use preview::{Preview, PreviewOptions, preview};
+
+/// What is run.
+#[derive(Clone)]
+pub struct RunRequest {
+    /// The project, as it is for the whole run (rule 31).
+    pub project: Arc<Project>,
+    /// The sync's slug.
+    pub sync: String,
+    /// Where plugins come from.
+    pub plugins: Arc<dyn Plugins>,
+    /// The sync's lock, held by the caller.
+    pub lock: Arc<SyncLock>,
+    /// The run's number within the sync, from 1, never given twice.
+    pub number: u64,
+    /// When it started.
+    pub started: SystemTime,
+    /// What a person asked for.
+    pub options: RunOptions,
+    /// What the catalog remembers of the ledger (rule 7).
+    pub note: Option<Note>,
+    /// How it is watched and stopped.
+    pub control: Control,
+    /// Folders with DuckDB's extensions.
+    pub extensions: Vec<PathBuf>,
+}
+
+/// What a person asked of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunOptions {
+    /// Send every row again (rule 22).
+    pub full_resync: bool,
+    /// Do so in spite of what speaks against it.
+    pub force: bool,
+    /// The approvals of stopped runs (rule 35).
+    pub allow: Vec<String>,
+}
+
+/// A run that is over.
+#[derive(Debug)]
+pub struct Finished {
+    /// What it did.
+    pub report: Report,
+    /// What the catalog is to remember of the ledger, where it was opened.
+    pub note: Option<Note>,
+    /// Whether it failed because the project is wrong.
+    pub configuration: bool,
+    /// What was attempted and not accepted, as of now.
+    pub unsettled: Vec<Unsettled>,
+    /// Rows that could not be sent, the first thousand.
+    pub invalid: Vec<Invalid>,
+}
+
+/// Rows that cannot be sent of which a run keeps the reasons.
+const INVALID_KEPT: usize = 1_000;
+
+/// Why a run ended before delivery, or a preview was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The project is wrong.
+    #[error("{0}")]
+    Configuration(#[from] Diagnostics),
+    /// The destination cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The destination does not answer as it should.
+    #[error("the destination cannot be reached: {0}")]
+    Check(Failure),
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// There is no plan.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// DuckDB's word.
+    #[error(transparent)]
+    Warehouse(#[from] WarehouseError),
+    /// The operating system's word about a file of the state.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        source: std::io::Error,
+    },
+    /// A thread that worked for the run is gone.
+    #[error("the run broke off: {0}")]
+    Broken(String),
+}
+
+impl RunError {
+    /// How a run ends that this ended.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let warehouse = match self {
+            Self::Check(Failure::Transient(_) | Failure::Uncertain(_) | Failure::RateLimited { .. }) => {
+                return Status::Interrupted;
+            }
+            Self::Warehouse(error)
+            | Self::Plan(PlanError::Warehouse(error) | PlanError::Ledger(LedgerError::Warehouse(error)))
+            | Self::Ledger(LedgerError::Warehouse(error)) => error,
+            _ => return Status::Failed,
+        };
+        match warehouse {
+            error if error.is_cancelled() => Status::Cancelled,
+            error if error.is_transient() => Status::Interrupted,
+            _ => Status::Failed,
+        }
+    }
+
+    /// Whether the project must be mended.
+    #[must_use]
+    pub const fn is_configuration(&self) -> bool {
+        matches!(
+            self,
+            Self::Configuration(_) | Self::Open(_) | Self::Plan(PlanError::Refused(_))
+        )
+    }
+}
+
+/// Runs a sync. Whatever happens is in the report.
+pub async fn run(request: RunRequest) -> Finished {
+    let mut course = Course {
+        note: request.note.clone(),
+        counts: Counts::default(),
+        notes: Vec::new(),
+    };
+    match course.run(&request).await {
+        Ok(done) => finished(&request, course, done),
+        Err(error) => failed(&request, course, &error),
+    }
+}
+
+/// Takes the model's present state as what the destination has (rule 15). Nothing is sent.
+pub async fn rebaseline(request: RunRequest) -> Finished {
+    let mut course = Course {
+        note: request.note.clone(),
+        counts: Counts::default(),
+        notes: Vec::new(),
+    };
+    match course.rebaseline(&request).await {
+        Ok(done) => finished(&request, course, done),
+        Err(error) => failed(&request, course, &error),
+    }
+}
+
+fn finished(request: &RunRequest, course: Course, done: Done) -> Finished {
+    let warn = done.warn || {
+        let counts = &course.counts;
+        counts.rejected.total() + counts.unmatched.total() + counts.unknown.total() + counts.invalid > 0
+    };
+    let (status, message) = match done.end {
+        End::Done if warn => (Status::Warning, None),
+        End::Done => (Status::Success, None),
+        End::Cancelled => (Status::Cancelled, None),
+        End::Interrupted(why) => (Status::Interrupted, Some(why)),
+        End::Failed(why) => (Status::Failed, Some(why)),
+    };
+    Finished {
+        report: report(request, course.counts, course.notes, status, message),
+        note: course.note,
+        configuration: false,
+        unsettled: done.unsettled,
+        invalid: done.invalid,
+    }
+}
+
+fn failed(request: &RunRequest, course: Course, error: &RunError) -> Finished {
+    Finished {
+        report: report(
+            request,
+            course.counts,
+            course.notes,
+            error.status(),
+            Some(error.to_string()),
+        ),
+        note: course.note,
+        configuration: error.is_configuration(),
+        unsettled: Vec::new(),
+        invalid: Vec::new(),
+    }
+}
+
+fn report(request: &RunRequest, counts: Counts, notes: Vec<String>, status: Status, message: Option<String>) -> Report {
+    Report {
+        sync: request.sync.clone(),
+        number: request.number,
+        status,
+        message,
+        counts,
+        notes,
+    }
+}
+
+/// What is known so far, whatever comes.
+struct Course {
+    note: Option<Note>,
+    counts: Counts,
+    notes: Vec<String>,
+}
+
+/// A run that came to its end.
+struct Done {
+    end: End,
+    warn: bool,
+    unsettled: Vec<Unsettled>,
+    invalid: Vec<Invalid>,
+}
+
+/// A ledger with its connection, as blocking work hands them on.
+struct Desk {
+    ledger: Ledger,
+    connection: Connection,
+}
+
+impl Course {
+    async fn run(&mut self, request: &RunRequest) -> Result<Done, RunError> {
+        request.control.tell(Event::Stage { stage: Stage::Querying });
+        let Compiled {
+            opened,
+            connection,
+            projection,
+            pinned,
+        } = compiled(request, true).await?;
+        let interrupter = opened.warehouse.interrupter();
+        let (destination, projection) = open(request, projection, Some(run_info(request))).await?;
+        let account = destination.check().await.map_err(RunError::Check)?;
+
+        request.control.tell(Event::Stage { stage: Stage::Planning });
+        let desk = Desk {
+            ledger: opened.ledger,
+            connection,
+        };
+        let job = request.clone();
+        let target = destination.target().clone();
+        let (desk, planned, invalid) = interruptible(request, &interrupter, move || {
+            let mut desk = desk;
+            let notes = prepare_ledger(&job, &mut desk, account, &projection.layout, false)?;
+            let sync = compile::sync(&job.project, &job.sync)?;
+            let planned = plan::prepare(
+                &mut desk.connection,
+                &mut desk.ledger,
+                &plan::Request {
+                    projection: &projection,
+                    sync,
+                    target: &target,
+                    run: job.number,
+                    full_resync: job.options.full_resync,
+                    force: job.options.force,
+                    allow: &job.options.allow,
+                    pinned: &pinned,
+                },
+            );
+            let planned = match planned {
+                Ok(mut planned) => {
+                    planned.notes.splice(0..0, notes);
+                    planned
+                }
+                Err(error) => return Err(RunError::Plan(error)),
+            };
+            let invalid = if planned.shortcut {
+                Vec::new()
+            } else {
+                planned.invalid(&desk.connection, INVALID_KEPT)?
+            };
+            Ok((desk, planned, invalid))
+        })
+        .await
+        .inspect_err(|error| {
+            if let RunError::Plan(PlanError::Stopped(stop)) = error {
+                self.counts = stop.counts;
+            }
+        })?;
+        self.counts = planned.counts;
+        self.notes.clone_from(&planned.notes);
+        self.note = desk.ledger.note();
+        request.control.tell(Event::Planned { counts: planned.counts });
+        if !planned.deliver {
+            let unsettled = unsettled(desk).await?;
+            return Ok(Done {
+                end: End::Done,
+                warn: planned.warn,
+                unsettled,
+                invalid,
+            });
+        }
+
+        request.control.tell(Event::Stage {
+            stage: Stage::Delivering,
+        });
+        let delivered = delivered(request, destination.as_ref(), &planned, &opened.warehouse.connect()?).await?;
+
+        request.control.tell(Event::Stage {
+            stage: Stage::Committing,
+        });
+        // A cancelled run's outcomes are kept like any other's.
+        interrupter.reset();
+        let (desk, folded) = commit(request, desk).await?;
+        self.note = desk.ledger.note();
+        self.take(&planned, folded.as_ref(), &delivered);
+        let warn = planned.warn || folded.is_some_and(|folded| folded.all_missing);
+        Ok(Done {
+            end: delivered.end,
+            warn,
+            unsettled: unsettled(desk).await?,
+            invalid,
+        })
+    }
+
+    async fn rebaseline(&mut self, request: &RunRequest) -> Result<Done, RunError> {
+        let Compiled {
+            opened,
+            connection,
+            projection,
+            pinned,
+        } = compiled(request, true).await?;
+        let interrupter = opened.warehouse.interrupter();
+        let (destination, projection) = open(request, projection, Some(run_info(request))).await?;
+        let account = destination.check().await.map_err(RunError::Check)?;
+        let desk = Desk {
+            ledger: opened.ledger,
+            connection,
+        };
+        let job = request.clone();
+        let target = destination.target().clone();
+        let (desk, counts) = interruptible(request, &interrupter, move || {
+            let mut desk = desk;
+            prepare_ledger(&job, &mut desk, account, &projection.layout, true)?;
+            let wanted = plan::Request {
+                projection: &projection,
+                sync: compile::sync(&job.project, &job.sync)?,
+                target: &target,
+                run: job.number,
+                full_resync: false,
+                force: false,
+                allow: &[],
+                pinned: &pinned,
+            };
+            let counts = plan::rebaseline(&mut desk.connection, &mut desk.ledger, &wanted)?;
+            Ok((desk, counts))
+        })
+        .await?;
+        self.counts = counts;
+        self.note = desk.ledger.note();
+        Ok(Done {
+            end: End::Done,
+            warn: false,
+            unsettled: unsettled(desk).await?,
+            invalid: Vec::new(),
+        })
+    }
+
+    /// The plan's counts with what came of it. The fold has the last word, for it is what later runs go by.
+    fn take(&mut self, planned: &Planned, folded: Option<&Folded>, delivered: &Delivered) {
+        let outcome = folded.map_or(&delivered.counts, |folded| &folded.counts);
+        self.counts = Counts {
+            queried: planned.counts.queried,
+            invalid: planned.counts.invalid,
+            unchanged: planned.counts.unchanged,
+            changes: planned.counts.changes,
+            planned: planned.counts.planned,
+            withheld: planned.counts.withheld,
+            ..*outcome
+        };
+        self.notes
+            .extend(folded.into_iter().flat_map(|folded| folded.notes.iter().cloned()));
+    }
+}
+
+fn run_info(request: &RunRequest) -> RunInfo {
+    let since = request.started.duration_since(UNIX_EPOCH).unwrap_or_default();
+    RunInfo {
+        sync: request.sync.clone(),
+        number: request.number,
+        started_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+async fn compiled(request: &RunRequest, writable: bool) -> Result<Compiled, RunError> {
+    let job = request.clone();
+    blocking(move || compile::compile(&job, writable)).await
+}
+
+/// Opens the destination and takes over how it compares.
+async fn open(
+    request: &RunRequest,
+    projection: crate::mapping::Projection,
+    info: Option<RunInfo>,
+) -> Result<(Box<dyn Destination>, crate::mapping::Projection), RunError> {
+    let destination = compile::open(request, &projection, info).await?;
+    let target = destination.target();
+    let projection = projection.toward(target.equality);
+    plan::check_target(&projection, compile::sync(&request.project, &request.sync)?, target)?;
+    Ok((destination, projection))
+}
+
+/// Takes in what a stopped run left, and checks that the ledger is this sync's. Gives notes.
+fn prepare_ledger(
+    request: &RunRequest,
+    desk: &mut Desk,
+    account: Option<String>,
+    layout: &crate::mapping::Layout,
+    accept: bool,
+) -> Result<Vec<String>, RunError> {
+    let journal = request.lock.journal();
+    let mut notes = Vec::new();
+    if let Some(folded) = desk.ledger.recover(&mut desk.connection, &journal)? {
+        notes.push(format!(
+            "run {} had been stopped; what it delivered was taken in first",
+            folded.run
+        ));
+        notes.extend(folded.notes);
+    }
+    remove(&journal)?;
+    let sync = compile::sync(&request.project, &request.sync)?;
+    let target = compile::target_name(&request.project, sync, account)?;
+    let binding = Binding {
+        sync: &sync.slug,
+        renamed_from: sync.renamed_from.as_deref(),
+        target,
+        accept,
+    };
+    desk.ledger.bind(&mut desk.connection, &binding, layout)?;
+    Ok(notes)
+}
+
+async fn delivered(
+    request: &RunRequest,
+    destination: &dyn Destination,
+    planned: &Planned,
+    connection: &Connection,
+) -> Result<Delivered, RunError> {
+    let header = Header {
+        format: FORMAT,
+        incarnation: planned.incarnation().to_owned(),
+        run: request.number,
+        sequence: planned.sequence(),
+        operations: planned.counts.planned.total(),
+        counting: destination.target().counting,
+    };
+    let journal = Journal::create(&request.lock.journal(), &header)?;
+    let sync = compile::sync(&request.project, &request.sync)?;
+    let delivery = Delivery {
+        destination,
+        journal: &journal,
+        control: &request.control,
+        budgets: Budgets::default(),
+        planned: planned.counts.planned,
+        rejected_max: sync.guards.max_rejected,
+    };
+    Ok(deliver(planned.operations(connection.try_clone()?), delivery).await)
+}
+
+/// Folds the journal into the ledger, and removes it.
+async fn commit(request: &RunRequest, mut desk: Desk) -> Result<(Desk, Option<Folded>), RunError> {
+    let path = request.lock.journal();
+    blocking(move || {
+        let folded = match Reader::open(&path)? {
+            Some(reader) => Some(desk.ledger.fold(&mut desk.connection, Some(reader))?),
+            None => None,
+        };
+        remove(&path)?;
+        Ok((desk, folded))
+    })
+    .await
+}
+
+async fn unsettled(desk: Desk) -> Result<Vec<Unsettled>, RunError> {
+    blocking(move || Ok(desk.ledger.unsettled(&desk.connection)?)).await
+}
+
+fn remove(path: &Path) -> Result<(), RunError> {
+    match std::fs::remove_file(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(RunError::Io {
+            path: path.to_owned(),
+            source,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Works on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, RunError> + Send + 'static,
+) -> Result<T, RunError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| RunError::Broken(error.to_string()))?
+}
+
+/// The same, with DuckDB interrupted when somebody cancels.
+async fn interruptible<T: Send + 'static>(
+    request: &RunRequest,
+    interrupter: &Interrupter,
+    work: impl FnOnce() -> Result<T, RunError> + Send + 'static,
+) -> Result<T, RunError> {
+    let mut work = std::pin::pin!(blocking(work));
+    tokio::select! {
+        result = &mut work => result,
+        () = request.control.cancelled() => {
+            interrupter.cancel();
+            work.await
+        }
+    }
+}

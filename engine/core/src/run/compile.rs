@@ -1,0 +1,140 @@
+//! Compile: from project files to an instance with ledger and sources, a checked model, and an opened destination.
+
+use std::collections::BTreeMap;
+
+use crate::destination::{Destination, OpenError, RunInfo, Settings};
+use crate::ledger::{Ledger, TargetName};
+use crate::mapping::Projection;
+use crate::project::Project;
+use crate::project::config_check;
+use crate::project::destination::DestinationFile;
+use crate::project::diagnostic::{Diagnostic, Diagnostics};
+use crate::project::model::Model;
+use crate::project::source::Source;
+use crate::project::sync::Sync;
+use crate::warehouse::{Column, Connection, Warehouse, WarehouseOptions};
+
+use super::lock::private_folder;
+use super::{RunError, RunRequest};
+
+/// What compiling gives.
+pub struct Compiled {
+    /// The instance with its ledger.
+    pub opened: Opened,
+    /// The connection for the run's work.
+    pub connection: Connection,
+    /// How the model is read.
+    pub projection: Projection,
+    /// Types of text sources' columns, to be kept (rule 16).
+    pub pinned: BTreeMap<String, Vec<Column>>,
+}
+
+/// An instance with its ledger.
+pub struct Opened {
+    /// The instance.
+    pub warehouse: Warehouse,
+    /// The ledger.
+    pub ledger: Ledger,
+}
+
+/// Opens the instance, locks it down, and checks the model and what the sync reads of it.
+pub fn compile(request: &RunRequest, writable: bool) -> Result<Compiled, RunError> {
+    let project = &request.project;
+    let sync = sync(project, &request.sync)?;
+    let model = model(project, sync)?;
+    let io = |source| RunError::Io {
+        path: request.lock.temporary(),
+        source,
+    };
+    private_folder(&request.lock.temporary()).map_err(io)?;
+    let mut warehouse = Warehouse::open(&WarehouseOptions {
+        memory_limit_bytes: project.settings.memory_limit.0,
+        threads: project.settings.threads,
+        temp_dir: request.lock.temporary(),
+        extension_dirs: request.extensions.clone(),
+    })?;
+    let ledger = Ledger::open(&warehouse, &request.lock.ledger(), writable, request.note.as_ref())?;
+    let known = ledger.meta().map(|meta| meta.pinned.clone()).unwrap_or_default();
+    let sources: Vec<&Source> = model
+        .sources
+        .iter()
+        .filter_map(|name| project.sources.get(name))
+        .collect();
+    let pinned = warehouse.attach_sources(&sources, &known)?;
+    warehouse.lock_down()?;
+    let columns = warehouse
+        .check_model(&model.sql, &model.sources)
+        .map_err(|error| Diagnostics(vec![model.sql_diagnostic(error.line, error.column, error.message)]))?;
+    let projection = Projection::new(model, sync, &columns, |expression| {
+        warehouse.check_expression(&model.sql, expression)
+    })?;
+    let connection = warehouse.connect()?;
+    Ok(Compiled {
+        opened: Opened { warehouse, ledger },
+        connection,
+        projection,
+        pinned,
+    })
+}
+
+/// Opens the sync's destination, with its configuration checked against the plugin's schema.
+pub async fn open(
+    request: &RunRequest,
+    projection: &Projection,
+    run: Option<RunInfo>,
+) -> Result<Box<dyn Destination>, RunError> {
+    let project = &request.project;
+    let sync = sync(project, &request.sync)?;
+    let file = destination(project, sync)?;
+    let description = request.plugins.describe(&file.plugin).await?;
+    config_check::check(file, &description)?;
+    let settings = Settings {
+        config: file.config.clone(),
+        object: sync.object.clone(),
+        fields: projection.fields(),
+        match_field: sync.match_on.as_ref().map(|matched| matched.to.clone()),
+        grants: file.grants(&project.root),
+        run,
+    };
+    match request.plugins.open(&file.plugin, settings).await {
+        Ok(destination) => Ok(destination),
+        Err(OpenError::Config(problems)) => Err(Diagnostics(config_check::problems(file, &problems)).into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The sync of that slug.
+pub fn sync<'a>(project: &'a Project, slug: &str) -> Result<&'a Sync, RunError> {
+    project.syncs.get(slug).ok_or_else(|| {
+        let known: Vec<_> = project.syncs.keys().map(|slug| format!("`{slug}`")).collect();
+        let message = format!("there is no sync `{slug}`; the project has {}", known.join(", "));
+        Diagnostics(vec![Diagnostic::new("syncs", message)]).into()
+    })
+}
+
+/// The target that the sync's ledger is about.
+pub fn target_name(project: &Project, sync: &Sync, account: Option<String>) -> Result<TargetName, RunError> {
+    let plugin = destination(project, sync)?.plugin.clone();
+    Ok(TargetName {
+        plugin,
+        account,
+        object: sync.object.clone(),
+    })
+}
+
+fn model<'a>(project: &'a Project, sync: &Sync) -> Result<&'a Model, RunError> {
+    project
+        .model_of(sync)
+        .ok_or_else(|| missing(sync, "model", &sync.model))
+}
+
+fn destination<'a>(project: &'a Project, sync: &Sync) -> Result<&'a DestinationFile, RunError> {
+    project
+        .destination_of(sync)
+        .ok_or_else(|| missing(sync, "destination", &sync.destination))
+}
+
+/// Loading a project refuses this already.
+fn missing(sync: &Sync, field: &str, name: &str) -> RunError {
+    Diagnostics(vec![sync.diagnostic(field, format!("there is no {field} `{name}`"))]).into()
+}

@@ -1,0 +1,91 @@
+//! Runs that are stopped in their middle, and what the next run makes of it.
+
+use std::time::Duration;
+
+use super::*;
+
+/// A run that is dropped while batches are on their way leaves a journal without their outcomes, as a crash does.
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_04_what_a_stopped_run_attempted_is_unknown_and_the_rest_was_not_sent() {
+    let mut world = World::new(MIRROR);
+    world.rows(&(0..100).map(|id| format!("{id},x\n")).collect::<String>());
+    world.crm.stall_after(Some(3));
+    let request = world.request();
+    assert!(
+        tokio::time::timeout(Duration::from_secs(2), crate::run::run(request))
+            .await
+            .is_err()
+    );
+    // The threads that worked for the dropped run let go of the ledger.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    world.crm.stall_after(None);
+    assert_eq!(world.crm.take_sent().len(), 30);
+
+    let resumed = world.run().await;
+    assert_eq!(resumed.report.status, Status::Success, "{:?}", resumed.report);
+    assert!(
+        resumed
+            .report
+            .notes
+            .iter()
+            .any(|note| note.contains("had been stopped")),
+        "{:?}",
+        resumed.report.notes
+    );
+    // Acknowledged rows are not sent again; what was on its way is, with what was never sent.
+    assert_eq!(world.crm.take_sent().len(), 70);
+    assert_eq!(world.crm.count(), 100);
+    assert_eq!(world.run().await.report.counts.changes.total(), 0);
+}
+
+#[tokio::test]
+async fn a_cancelled_run_keeps_what_was_accepted() {
+    let mut world = World::new(UPSERT);
+    world.rows(&(0..500).map(|id| format!("{id},x\n")).collect::<String>());
+    let control = world.control.clone();
+    let crm = world.crm.clone();
+    let cancel = tokio::spawn(async move {
+        while crm.count() < 50 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        control.cancel();
+    });
+    let cancelled = world.run().await;
+    cancel.await.unwrap();
+    assert_eq!(cancelled.report.status, Status::Cancelled, "{:?}", cancelled.report);
+    let accepted = cancelled.report.counts.succeeded.added;
+    assert!((50..500).contains(&accepted), "{accepted}");
+    assert_eq!(cancelled.report.counts.aborted.added, 500 - accepted);
+    world.control = crate::report::Control::default();
+    assert_eq!(world.run().await.report.counts.succeeded.added, 500 - accepted);
+}
+
+#[tokio::test]
+async fn rule_16_a_source_that_is_gone_is_never_taken_for_removed_rows() {
+    let mut world = World::new(MIRROR);
+    world.rows("1,Ann\n");
+    world.run().await;
+    world.crm.take_sent();
+    world.remove_source();
+    let run = world.run().await;
+    assert!(
+        matches!(run.report.status, Status::Interrupted | Status::Failed),
+        "{:?}",
+        run.report
+    );
+    assert_eq!(world.crm.take_sent(), [""; 0]);
+    world.rows("1,Anna\n");
+    assert_eq!(world.run().await.report.counts.succeeded, split(0, 1, 0));
+}
+
+#[tokio::test]
+async fn rule_16_a_row_that_cannot_be_read_fails_the_run() {
+    let mut world = World::new(MIRROR);
+    world.rows("1,Ann\n2,Bob\n");
+    world.run().await;
+    world.crm.take_sent();
+    world.rows("1,Ann\ntwo,Bob\n");
+    let run = world.run().await;
+    assert_eq!(run.report.status, Status::Failed, "{:?}", run.report);
+    assert_eq!(world.crm.take_sent(), [""; 0]);
+}

@@ -1,0 +1,138 @@
+//! A project in a folder, a destination in memory, and what a catalog remembers between runs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::crm::Crm;
+use crate::destination::Effect;
+use crate::ledger::Note;
+use crate::project::Project;
+use crate::report::Control;
+use crate::run::lock::{self, Asked, SyncLock};
+use crate::run::{Finished, Preview, PreviewOptions, RunError, RunOptions, RunRequest};
+
+const SYNC: &str = "people-to-crm";
+
+pub struct World {
+    folder: tempfile::TempDir,
+    sync: String,
+    mappings: String,
+    pub crm: Crm,
+    pub note: Option<Note>,
+    pub options: RunOptions,
+    pub control: Control,
+    number: u64,
+}
+
+impl World {
+    /// A sync of people (id, name) with these lines in its file.
+    pub fn new(sync: &str) -> Self {
+        let world = Self {
+            folder: tempfile::tempdir().unwrap(),
+            sync: sync.to_owned(),
+            mappings: "mappings: [{from: name, to: name}]".to_owned(),
+            crm: Crm::default(),
+            note: None,
+            options: RunOptions::default(),
+            control: Control::default(),
+            number: 0,
+        };
+        for (path, text) in [
+            ("outflow.yml", "version: 1\nname: test\n"),
+            (
+                "sources/people.yml",
+                "type: csv\npath: people.csv\ncolumns: {id: BIGINT, name: VARCHAR}\n",
+            ),
+            ("models/people.sql", "SELECT id, name FROM people\n"),
+            ("models/people.yml", "source: people\nkey: id\n"),
+            ("destinations/crm.yml", "plugin: crm\nconfig: {}\n"),
+        ] {
+            world.write(path, text);
+        }
+        world.rows("");
+        world
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// What the source has from now on.
+    pub fn rows(&self, rows: &str) {
+        self.write("people.csv", &format!("id,name\n{rows}"));
+    }
+
+    /// The source's file is gone.
+    pub fn remove_source(&self) {
+        std::fs::remove_file(self.folder.path().join("people.csv")).unwrap();
+    }
+
+    pub fn mappings(&mut self, mappings: &str) {
+        mappings.clone_into(&mut self.mappings);
+    }
+
+    pub fn ledger(&self) -> PathBuf {
+        lock::folder(&self.state(), SYNC).join("ledger.duckdb")
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.path().join(".outflow")
+    }
+
+    pub fn request(&mut self) -> RunRequest {
+        let text = format!("model: people\ndestination: crm\n{}\n{}\n", self.sync, self.mappings);
+        self.write(&format!("syncs/{SYNC}.yml"), &text);
+        self.number += 1;
+        let Asked::Held(lock) = SyncLock::ask(&self.state(), SYNC, "ann").unwrap() else {
+            panic!("the lock is held")
+        };
+        RunRequest {
+            project: Arc::new(Project::load(self.folder.path()).unwrap()),
+            sync: SYNC.to_owned(),
+            plugins: Arc::new(self.crm.clone()),
+            lock: Arc::new(lock),
+            number: self.number,
+            started: SystemTime::now(),
+            options: std::mem::take(&mut self.options),
+            note: self.note.clone(),
+            control: self.control.clone(),
+            extensions: Vec::new(),
+        }
+    }
+
+    pub async fn run(&mut self) -> Finished {
+        let finished = crate::run::run(self.request()).await;
+        self.note.clone_from(&finished.note);
+        finished
+    }
+
+    pub async fn rebaseline(&mut self) -> Finished {
+        let finished = crate::run::rebaseline(self.request()).await;
+        self.note.clone_from(&finished.note);
+        finished
+    }
+
+    pub async fn preview(&mut self) -> Result<Preview, RunError> {
+        crate::run::preview(
+            self.request(),
+            PreviewOptions {
+                sample: 5,
+                requests: true,
+            },
+        )
+        .await
+    }
+}
+
+pub fn bodies(effects: &[Effect]) -> Vec<String> {
+    effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Http { body, .. } => Some(body.clone()),
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,187 @@
+//! DuckDB: one in-memory instance per run, with the ledger and the sources attached.
+//!
+//! A [`Warehouse`] is opened, gets the ledger and the sources, and is locked down; from then on a model's SQL, which
+//! is a stranger's, can reach nothing but its sources (see [`gate`]). This module knows no sync and no ledger's
+//! content.
+
+pub mod append;
+mod canonical;
+pub mod connection;
+pub mod error;
+mod fault;
+mod function;
+pub mod gate;
+mod iso;
+mod json;
+mod json_scan;
+pub mod quote;
+pub mod rows;
+mod source;
+mod vector;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use append::{Appender, Value};
+pub use canonical::HASH_SCHEME;
+pub use connection::{Connection, Interrupter, Progress};
+pub use error::WarehouseError;
+pub use gate::SqlError;
+pub use rows::{Cell, FromCell, Row, Rows};
+
+use serde::{Deserialize, Serialize};
+
+use connection::Database;
+
+/// The catalog that the ledger is attached as.
+pub const LEDGER: &str = "ledger";
+
+/// What an instance may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WarehouseOptions {
+    /// Memory for queries. What does not fit goes to `temp_dir`. No cap on a single value.
+    pub memory_limit_bytes: u64,
+    /// Threads that a query works on, at least 1.
+    pub threads: usize,
+    /// Where queries put what does not fit into memory. Made when first needed.
+    pub temp_dir: PathBuf,
+    /// Folders in which DuckDB's extensions are looked for, before DuckDB's own.
+    pub extension_dirs: Vec<PathBuf>,
+}
+
+/// A column of a query or source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type as DuckDB writes it, such as `DECIMAL(10,2)`.
+    #[serde(rename = "type")]
+    pub data_type: String,
+}
+
+/// An in-memory instance of DuckDB.
+pub struct Warehouse {
+    database: Arc<Database>,
+    options: WarehouseOptions,
+    /// The sources that are attached, by name.
+    sources: BTreeMap<String, Shape>,
+    /// Files and folders that sources are read from after the lock-down.
+    files: Vec<PathBuf>,
+    folders: Vec<PathBuf>,
+}
+
+/// How a source appears in SQL.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// As one relation of the source's name.
+    Relation,
+    /// As a catalog of the source's name, with tables.
+    Catalog,
+}
+
+impl Warehouse {
+    /// Opens an instance with our functions and settings. It can still read files, until it is locked down.
+    ///
+    /// # Errors
+    /// What DuckDB says.
+    pub fn open(options: &WarehouseOptions) -> Result<Self, WarehouseError> {
+        let database = Database::open()?;
+        let connection = database.connect()?;
+        connection.execute(&settings(options))?;
+        function::register(&connection)?;
+        Ok(Self {
+            database,
+            options: options.clone(),
+            sources: BTreeMap::new(),
+            files: Vec::new(),
+            folders: Vec::new(),
+        })
+    }
+
+    /// Attaches a ledger's file as the catalog [`LEDGER`], created where there is none unless only read.
+    ///
+    /// # Errors
+    /// What DuckDB says, for example that another process has it.
+    pub fn attach_ledger(&self, path: &Path, read_only: bool) -> Result<(), WarehouseError> {
+        let path = quote::text(&path.to_string_lossy());
+        let mode = if read_only {
+            " (TYPE duckdb, READ_ONLY)"
+        } else {
+            " (TYPE duckdb)"
+        };
+        self.connect()?.execute(&format!("ATTACH {path} AS {LEDGER}{mode}"))?;
+        Ok(())
+    }
+
+    /// Detaches the ledger: its file is closed and unlocked, if no other connection has a transaction open on it.
+    ///
+    /// # Errors
+    /// What DuckDB says.
+    pub fn detach_ledger(&self) -> Result<(), WarehouseError> {
+        self.connect()?.execute(&format!("DETACH {LEDGER}"))?;
+        Ok(())
+    }
+
+    /// Ends what the instance may do outside: from now on it reads the sources' files and nothing else, and no setting
+    /// changes any more.
+    ///
+    /// # Errors
+    /// What DuckDB says.
+    pub fn lock_down(&self) -> Result<(), WarehouseError> {
+        let list = |paths: &[PathBuf]| {
+            let paths: Vec<_> = paths.iter().map(|path| quote::text(&path.to_string_lossy())).collect();
+            format!("[{}]", paths.join(", "))
+        };
+        self.connect()?.execute(&format!(
+            "SET GLOBAL allowed_paths = {files};
+             SET GLOBAL allowed_directories = {folders};
+             SET GLOBAL enable_external_access = false;
+             SET GLOBAL lock_configuration = true;",
+            files = list(&self.files),
+            folders = list(&self.folders),
+        ))?;
+        Ok(())
+    }
+
+    /// A connection of its own to the instance.
+    ///
+    /// # Errors
+    /// When DuckDB gives none.
+    pub fn connect(&self) -> Result<Connection, WarehouseError> {
+        self.database.connect()
+    }
+
+    /// Whether the source of that name is a catalog with tables.
+    fn is_catalog(&self, source: &str) -> bool {
+        self.sources.get(source) == Some(&Shape::Catalog)
+    }
+
+    /// Stops what runs on the instance.
+    #[must_use]
+    pub fn interrupter(&self) -> Interrupter {
+        self.database.interrupter()
+    }
+}
+
+/// The settings of an instance, in an order that works: what locks comes last, in [`Warehouse::lock_down`].
+fn settings(options: &WarehouseOptions) -> String {
+    format!(
+        "SET GLOBAL TimeZone = 'UTC';
+         SET GLOBAL errors_as_json = true;
+         SET GLOBAL threads = {threads};
+         SET GLOBAL memory_limit = '{memory}B';
+         SET GLOBAL temp_directory = {temp};
+         SET GLOBAL preserve_insertion_order = false;
+         SET GLOBAL autoinstall_known_extensions = false;
+         SET GLOBAL autoload_known_extensions = false;
+         SET GLOBAL allow_community_extensions = false;
+         SET GLOBAL allow_persistent_secrets = false;",
+        threads = options.threads.max(1),
+        memory = options.memory_limit_bytes,
+        temp = quote::text(&options.temp_dir.to_string_lossy()),
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! What goes wrong in DuckDB, in words that a person can use.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// Why DuckDB, or something that is read through it, failed.
+#[derive(Debug, thiserror::Error)]
+pub enum WarehouseError {
+    /// DuckDB refuses or fails a statement.
+    #[error("{message}")]
+    Database {
+        /// DuckDB's word for what kind of error it is: `Binder`, `Catalog`, `Conversion`, `IO`, `Out of Memory`, …
+        kind: String,
+        /// What DuckDB says.
+        message: String,
+        /// Where in the statement, in bytes from 0, if DuckDB says it.
+        position: Option<usize>,
+    },
+    /// Somebody cancelled.
+    #[error("the query was cancelled")]
+    Cancelled,
+    /// A source's file is not there.
+    #[error("source `{source_name}`: there is no file {}", .path.display())]
+    Missing {
+        /// The source.
+        source_name: String,
+        /// The path or pattern that was looked for.
+        path: PathBuf,
+    },
+    /// A source's file is in use by another process that keeps readers out.
+    #[error("source `{source_name}`: {} is locked by another process: {message}", .path.display())]
+    Locked {
+        /// The source.
+        source_name: String,
+        /// The file.
+        path: PathBuf,
+        /// What DuckDB says.
+        message: String,
+    },
+    /// A source cannot be opened or declared.
+    #[error("source `{source_name}`: {message}")]
+    Source {
+        /// The source.
+        source_name: String,
+        /// What is wrong, and what would be right.
+        message: String,
+    },
+    /// A value of a result was read as what it is not.
+    #[error("column `{column}` of the result is {found}, not {wanted}")]
+    Cell {
+        /// The column.
+        column: String,
+        /// What is there.
+        found: String,
+        /// What was asked for.
+        wanted: &'static str,
+    },
+    /// A statement holds a zero byte, which DuckDB's interface cannot take.
+    #[error("the statement holds a zero byte")]
+    ZeroByte,
+}
+
+impl WarehouseError {
+    /// Whether waiting and trying again may help: a file that is missing or locked (rule 16).
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Missing { .. } | Self::Locked { .. } => true,
+            Self::Database { message, .. } => is_missing(message) || is_locked(message),
+            _ => false,
+        }
+    }
+
+    /// Whether somebody cancelled.
+    #[must_use]
+    pub const fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Cancelled)
+    }
+
+    /// The error that DuckDB's text describes. With `errors_as_json` it is a JSON object, else plain text.
+    pub(super) fn from_duckdb(text: &str) -> Self {
+        let Ok(error) = serde_json::from_str::<ErrorJson>(text) else {
+            return Self::plain(text);
+        };
+        if error.exception_type.eq_ignore_ascii_case("interrupt") {
+            return Self::Cancelled;
+        }
+        let position = error.position.and_then(|position| position.parse().ok());
+        Self::Database {
+            message: clean(&error.exception_message),
+            kind: error.exception_type,
+            position,
+        }
+    }
+
+    fn plain(text: &str) -> Self {
+        let (kind, message) = text.split_once(" Error: ").unwrap_or(("Unknown", text));
+        if kind.eq_ignore_ascii_case("interrupt") {
+            return Self::Cancelled;
+        }
+        Self::Database {
+            kind: kind.to_owned(),
+            message: clean(message),
+            position: None,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct ErrorJson {
+    exception_type: String,
+    exception_message: String,
+    position: Option<String>,
+}
+
+/// Whether DuckDB's message says that a file is not there. Its error codes do not tell.
+pub(super) fn is_missing(message: &str) -> bool {
+    // A path that is not there is taken for a folder, which a locked-down instance may not look into.
+    let taken_for_folder = message.starts_with("Cannot access file") && message.contains("/**/");
+    taken_for_folder
+        || [
+            "No files found that match the pattern",
+            "No such file or directory",
+            "database does not exist",
+        ]
+        .iter()
+        .any(|words| message.contains(words))
+}
+
+/// Whether DuckDB's message says that another process keeps a file.
+pub(super) fn is_locked(message: &str) -> bool {
+    [
+        "Could not set lock on file",
+        "database is locked",
+        "being used by another process",
+    ]
+    .iter()
+    .any(|words| message.contains(words))
+}
+
+/// DuckDB's message without the picture of the statement that follows it, which speaks of text that we wrapped, and
+/// without the list of settings that follows what is wrong in a CSV file.
+fn clean(message: &str) -> String {
+    let end = message
+        .find("\n\nLINE ")
+        .or_else(|| message.find("\nLINE "))
+        .unwrap_or(message.len());
+    let message = message[..end].trim_end();
+    let Some((what, rest)) = message.strip_prefix("CSV Error").and(message.split_once("\n\n")) else {
+        return message.to_owned();
+    };
+    let file = rest.lines().find_map(|line| line.trim().strip_prefix("file = "));
+    match file {
+        Some(file) => format!("{} ({file})", what.replace('\n', "; ")),
+        None => what.replace('\n', "; "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_json_error_keeps_message_and_position() {
+        let error = WarehouseError::from_duckdb(
+            r#"{"exception_type":"Binder","exception_message":"no column x\n\nLINE 1: …","position":"7","error_subtype":"COLUMN_NOT_FOUND"}"#,
+        );
+        let WarehouseError::Database {
+            kind,
+            message,
+            position,
+        } = error
+        else {
+            panic!("{error:?}")
+        };
+        assert_eq!(
+            (kind.as_str(), message.as_str(), position),
+            ("Binder", "no column x", Some(7))
+        );
+    }
+
+    #[test]
+    fn a_plain_error_is_split_at_its_kind() {
+        let error = WarehouseError::from_duckdb("IO Error: no such file");
+        let WarehouseError::Database { kind, message, .. } = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!((kind.as_str(), message.as_str()), ("IO", "no such file"));
+        assert!(WarehouseError::from_duckdb("INTERRUPT Error: Interrupted!").is_cancelled());
+    }
+}

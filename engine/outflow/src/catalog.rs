@@ -1,0 +1,168 @@
+//! The catalog: what several processes that share a project must know of each other.
+//!
+//! One SQLite file per project: which syncs there are and who made them, their runs with counts and ends, the follow-ups
+//! that wait, when each schedule last fired, and a note of each ledger's last commit (rule 7), against which a ledger is
+//! compared when it is opened. Any process reads and writes it at any time; a reader never waits for a run.
+
+mod queue;
+mod runs;
+mod schema;
+mod syncs;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use rusqlite::Connection;
+
+pub use queue::{FollowUp, Queued, Trigger};
+pub use runs::{Ended, Run};
+pub use syncs::{LedgerNote, SyncRow};
+
+/// How long a writer waits for another process's short transaction.
+const BUSY: Duration = Duration::from_secs(30);
+
+/// An open catalog. Cheap transactions, one at a time.
+pub struct Catalog {
+    connection: Mutex<Connection>,
+    path: PathBuf,
+}
+
+/// Why the catalog cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// SQLite's word.
+    #[error("the catalog {path}: {source}")]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        source: rusqlite::Error,
+    },
+    /// The operating system's word.
+    #[error("the catalog {path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        source: std::io::Error,
+    },
+    /// A newer version of outflow wrote it.
+    #[error(
+        "the catalog {path} has format {found}, and this version of outflow reads up to {known}; use the newer version"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// The newest that is known.
+        known: i64,
+    },
+}
+
+impl Catalog {
+    /// Opens the catalog in a state folder; both are made where they are not there, for their owner only (rule 39).
+    ///
+    /// # Errors
+    /// When they cannot be made or read, or a newer version wrote the catalog.
+    pub fn open(state: &Path) -> Result<Self, CatalogError> {
+        let path = state.join("catalog.sqlite");
+        let io = |source| CatalogError::Io {
+            path: path.clone(),
+            source,
+        };
+        private_folder(state).map_err(io)?;
+        private_file(&path).map_err(io)?;
+        let database = |source| CatalogError::Database {
+            path: path.clone(),
+            source,
+        };
+        let mut connection = Connection::open(&path).map_err(database)?;
+        connection.busy_timeout(BUSY).map_err(database)?;
+        connection
+            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")
+            .map_err(database)?;
+        let found = schema::migrate(&mut connection).map_err(database)?;
+        if found > schema::FORMAT {
+            return Err(CatalogError::Newer {
+                path,
+                found,
+                known: schema::FORMAT,
+            });
+        }
+        Ok(Self {
+            connection: Mutex::new(connection),
+            path,
+        })
+    }
+
+    /// Works in a transaction that takes the write lock at once, so that it never has to be begun again.
+    fn write<T>(
+        &self,
+        work: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, CatalogError> {
+        let mut connection = self.connection();
+        let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate);
+        transaction
+            .and_then(|transaction| {
+                let value = work(&transaction)?;
+                transaction.commit()?;
+                Ok(value)
+            })
+            .map_err(|source| self.fault(source))
+    }
+
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, CatalogError> {
+        work(&self.connection()).map_err(|source| self.fault(source))
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        // A panic in a transaction rolled it back, so the connection is sound.
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fault(&self, source: rusqlite::Error) -> CatalogError {
+        CatalogError::Database {
+            path: self.path.clone(),
+            source,
+        }
+    }
+}
+
+/// Makes a folder that only its owner can look into.
+fn private_folder(folder: &Path) -> std::io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// Makes a file that only its owner can read. SQLite gives the files beside it the same rights.
+fn private_file(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+/// Times are kept as RFC 3339 text in UTC with milliseconds, which sorts as time does.
+fn written(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+fn time(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<DateTime<Utc>> {
+    row.get(column)
+}
+
+fn time_if_any(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Option<DateTime<Utc>>> {
+    row.get(column)
+}

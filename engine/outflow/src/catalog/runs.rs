@@ -1,0 +1,179 @@
+//! Runs: begun, ended, listed, and repaired where their process died.
+
+use chrono::{DateTime, Utc};
+use outflow_core::report::{Counts, Report, Status};
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::queue::Trigger;
+use super::syncs::{restored, stored};
+use super::{Catalog, CatalogError, time, time_if_any, written};
+
+/// A run as the catalog knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Its number in the project.
+    pub id: i64,
+    /// Its number within the sync, from 1.
+    pub number: u64,
+    /// What set it off.
+    pub trigger: Trigger,
+    /// The user.
+    pub by: String,
+    /// Whether every row was to be sent again.
+    pub full_resync: bool,
+    /// When it was set off.
+    pub created_at: DateTime<Utc>,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// Its end, or none while it runs.
+    pub ended: Option<Ended>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// How.
+    pub status: Status,
+    /// Why, for people.
+    pub message: Option<String>,
+    /// What it counted.
+    pub counts: Counts,
+    /// What a person should know besides.
+    pub notes: Vec<String>,
+}
+
+impl Catalog {
+    /// Begins a run: it is listed from now on.
+    ///
+    /// # Errors
+    /// When the catalog cannot be written.
+    pub fn begin_run(
+        &self,
+        sync: i64,
+        trigger: Trigger,
+        by: &str,
+        full_resync: bool,
+        created: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<Run, CatalogError> {
+        self.write(|tx| {
+            tx.execute(
+                "INSERT INTO runs (sync, number, trigger, by, full_resync, created_at, started_at)
+                 SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3, ?4, ?5, ?6 FROM runs WHERE sync = ?1",
+                params![sync, trigger.as_str(), by, full_resync, written(created), written(now)],
+            )?;
+            tx.query_row("SELECT * FROM runs WHERE id = ?", [tx.last_insert_rowid()], read)
+        })
+    }
+
+    /// Ends a run with its report. A run that has an end keeps it: whoever lost its place records nothing (rule 30).
+    ///
+    /// # Errors
+    /// When the catalog cannot be written.
+    pub fn end_run(&self, run: i64, report: &Report, now: DateTime<Utc>) -> Result<(), CatalogError> {
+        let json = |value: serde_json::Result<String>| {
+            value.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+        };
+        self.write(|tx| {
+            tx.execute(
+                "UPDATE runs SET finished_at = ?, status = ?, message = ?, counts = ?, notes = ?
+                 WHERE id = ? AND finished_at IS NULL",
+                params![
+                    written(now),
+                    report.status.as_str(),
+                    report.message,
+                    json(serde_json::to_string(&report.counts))?,
+                    json(serde_json::to_string(&report.notes))?,
+                    run
+                ],
+            )
+        })
+        .map(drop)
+    }
+
+    /// Ends the runs of a sync that have no end, as interrupted. Call it with the sync's lock held, which proves that
+    /// their processes are gone. Gives how many there were.
+    ///
+    /// # Errors
+    /// When the catalog cannot be written.
+    pub fn repair_runs(&self, sync: i64, now: DateTime<Utc>) -> Result<usize, CatalogError> {
+        self.write(|tx| {
+            tx.execute(
+                "UPDATE runs SET finished_at = ?, status = ?, message = 'its process ended before the run did'
+                 WHERE sync = ? AND finished_at IS NULL",
+                params![written(now), Status::Interrupted.as_str(), sync],
+            )
+        })
+    }
+
+    /// A sync's runs, newest first, at most so many.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn runs(&self, sync: i64, at_most: u64) -> Result<Vec<Run>, CatalogError> {
+        self.read(|db| {
+            db.prepare("SELECT * FROM runs WHERE sync = ? ORDER BY number DESC LIMIT ?")?
+                .query_map(params![sync, stored(at_most)], read)?
+                .collect()
+        })
+    }
+
+    /// A run by its number within the sync.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn run(&self, sync: i64, number: u64) -> Result<Option<Run>, CatalogError> {
+        self.read(|db| {
+            db.query_row(
+                "SELECT * FROM runs WHERE sync = ? AND number = ?",
+                params![sync, stored(number)],
+                read,
+            )
+            .optional()
+        })
+    }
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
+    let ended = match time_if_any(row, "finished_at")? {
+        Some(at) => Some(Ended {
+            at,
+            status: word(row, "status", Status::parse)?,
+            message: row.get("message")?,
+            counts: json(row, "counts")?,
+            notes: json(row, "notes")?,
+        }),
+        None => None,
+    };
+    Ok(Run {
+        id: row.get("id")?,
+        number: restored(row.get("number")?),
+        trigger: word(row, "trigger", Trigger::parse)?,
+        by: row.get("by")?,
+        full_resync: row.get("full_resync")?,
+        created_at: time(row, "created_at")?,
+        started_at: time(row, "started_at")?,
+        ended,
+    })
+}
+
+/// A word of a closed set.
+pub(super) fn word<T>(row: &Row<'_>, column: &str, parse: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    parse(&text).ok_or_else(|| unreadable(format!("`{text}` is no {column}").into()))
+}
+
+fn json<T: serde::de::DeserializeOwned + Default>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    // A run whose process died has counted nothing.
+    if text == "{}" {
+        return Ok(T::default());
+    }
+    serde_json::from_str(&text).map_err(|error| unreadable(error.into()))
+}
+
+fn unreadable(error: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error)
+}

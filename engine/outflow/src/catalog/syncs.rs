@@ -1,0 +1,134 @@
+//! Syncs: their numeric ids, who made them when, their ledgers' last commits and their schedules' last ticks.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::{Catalog, CatalogError, time, time_if_any, written};
+
+/// A sync as the catalog knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncRow {
+    /// Its number in the project.
+    pub id: i64,
+    /// Its slug.
+    pub slug: String,
+    /// When the first `run` or `serve` saw it.
+    pub created_at: DateTime<Utc>,
+    /// The user of that.
+    pub created_by: String,
+    /// Its ledger's last commit.
+    pub ledger: Option<LedgerNote>,
+    /// When its schedule last fired.
+    pub ticked_at: Option<DateTime<Utc>>,
+}
+
+/// A ledger's last commit. A ledger that is behind it was lost or restored from an older copy (rule 7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerNote {
+    /// The id that the ledger got when it was made.
+    pub incarnation: String,
+    /// Its sequence number.
+    pub sequence: u64,
+    /// Its entries.
+    pub rows: u64,
+}
+
+impl Catalog {
+    /// The sync of that slug; where the catalog has none yet, this user makes it now.
+    ///
+    /// # Errors
+    /// When the catalog cannot be written.
+    pub fn sync(&self, slug: &str, user: &str, now: DateTime<Utc>) -> Result<SyncRow, CatalogError> {
+        if let Some(sync) = self.find_sync(slug)? {
+            return Ok(sync);
+        }
+        self.write(|tx| {
+            tx.execute(
+                "INSERT INTO syncs (slug, created_at, created_by) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                params![slug, written(now), user],
+            )?;
+            tx.query_row("SELECT * FROM syncs WHERE slug = ?", [slug], read)
+        })
+    }
+
+    /// The sync of that slug, if any run or server has seen it.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn find_sync(&self, slug: &str) -> Result<Option<SyncRow>, CatalogError> {
+        self.read(|db| {
+            db.query_row("SELECT * FROM syncs WHERE slug = ?", [slug], read)
+                .optional()
+        })
+    }
+
+    /// All syncs, by slug.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn syncs(&self) -> Result<Vec<SyncRow>, CatalogError> {
+        self.read(|db| {
+            db.prepare("SELECT * FROM syncs ORDER BY slug")?
+                .query_map([], read)?
+                .collect()
+        })
+    }
+
+    /// Notes a ledger's commit.
+    ///
+    /// # Errors
+    /// When the catalog cannot be written.
+    pub fn note_ledger(&self, sync: i64, note: &LedgerNote) -> Result<(), CatalogError> {
+        self.write(|tx| {
+            tx.execute(
+                "UPDATE syncs SET ledger_incarnation = ?, ledger_sequence = ?, ledger_rows = ? WHERE id = ?",
+                params![note.incarnation, stored(note.sequence), stored(note.rows), sync],
+            )
+        })
+        .map(drop)
+    }
+
+    /// Marks a tick of a sync's schedule. False where another process has marked it, or a later one, before: then the
+    /// tick is not ours.
+    ///
+    /// # Errors
+    /// When the catalog cannot be written.
+    pub fn mark_tick(&self, sync: i64, tick: DateTime<Utc>) -> Result<bool, CatalogError> {
+        self.write(|tx| {
+            let marked = tx.execute(
+                "UPDATE syncs SET ticked_at = ?2 WHERE id = ?1 AND (ticked_at IS NULL OR ticked_at < ?2)",
+                params![sync, written(tick)],
+            )?;
+            Ok(marked > 0)
+        })
+    }
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<SyncRow> {
+    let incarnation: Option<String> = row.get("ledger_incarnation")?;
+    let number = |column: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map_or(0, restored));
+    Ok(SyncRow {
+        id: row.get("id")?,
+        slug: row.get("slug")?,
+        created_at: time(row, "created_at")?,
+        created_by: row.get("created_by")?,
+        ledger: match incarnation {
+            Some(incarnation) => Some(LedgerNote {
+                incarnation,
+                sequence: number("ledger_sequence")?,
+                rows: number("ledger_rows")?,
+            }),
+            None => None,
+        },
+        ticked_at: time_if_any(row, "ticked_at")?,
+    })
+}
+
+/// SQLite's integers are signed; counts of rows and commits stay far below their end.
+pub(super) fn stored(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(super) fn restored(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}

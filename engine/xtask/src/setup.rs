@@ -1,0 +1,59 @@
+//! What the workspace needs and a fresh machine does not have, each with one line that says what is done.
+//!
+//! Everything is fetched by the ordinary clients of package registries, pinned by checksum where the registry's own
+//! signature does not vouch for it, and kept in the [`Cache`]; the checkout gets links under `target/native`.
+
+mod duckdb;
+mod extension;
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::cache::Cache;
+
+/// Does what is missing.
+pub fn all(root: &Path) -> Result<()> {
+    let cache = Cache::locate()?;
+    let native = root.join("target/native");
+    let library = duckdb::ready(&cache, &native)?;
+    extension::ready("sqlite_scanner", &cache, &native)?;
+    if library == duckdb::Origin::Compiled {
+        // The crate's copy of the sources lacks it; the prebuilt library has it inside.
+        extension::ready("icu", &cache, &native)?;
+    }
+    Ok(())
+}
+
+/// The line about one thing that takes time: says what is done, then how long it took.
+struct Step {
+    started: Instant,
+    finished: bool,
+}
+
+impl Step {
+    fn start(what: &str) -> Step {
+        print!("setup: {what} …");
+        // That the terminal is gone is no reason to stop.
+        let _ = io::stdout().flush();
+        Step {
+            started: Instant::now(),
+            finished: false,
+        }
+    }
+
+    fn done(mut self) {
+        self.finished = true;
+        println!(" {:.1} s", self.started.elapsed().as_secs_f64());
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        if !self.finished {
+            println!(" failed");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+SELECT tailnum, year, manufacturer, model, seats, engine
+FROM registry
+WHERE seats >= 100
