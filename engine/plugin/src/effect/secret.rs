@@ -117,6 +117,12 @@ impl Secrets {
         })
     }
 
+    /// Secrets of known values.
+    #[cfg(test)]
+    pub(crate) fn of<const N: usize>(values: [(&str, &str); N]) -> Self {
+        Self::new(values.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()).unwrap()
+    }
+
     /// What the plugin gets: placeholders by name.
     pub(crate) fn placeholders(&self) -> BTreeMap<String, String> {
         self.entries
