@@ -1,21 +1,28 @@
 //! File effects: within one granted folder, whatever paths and symlinks say.
 
+use std::fs::File;
 use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use cap_std::ambient_authority;
-use cap_std::fs::{Dir, File, OpenOptions};
+use rustix::fs::{self, AtFlags, Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::contract::types::{Append, Rename};
 
+/// How a folder is opened on the way to a file.
+const FOLDER: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
 /// The longest path.
 const PATH_BYTES_MAX: usize = 1_024;
 
 /// The folder that a destination's file grants, if it does. Effects are performed one after another.
 pub(crate) struct Folder {
     path: Option<PathBuf>,
-    dir: Arc<tokio::sync::Mutex<Option<Dir>>>,
+    dir: Arc<tokio::sync::Mutex<Option<OwnedFd>>>,
 }
 
 impl Folder {
@@ -65,17 +72,13 @@ impl Folder {
     /// Removes a file, if it is there.
     pub(crate) async fn remove(&self, path: String) -> Result<(), String> {
         self.check(&path)?;
-        self.with(path.clone(), move |dir| match dir.remove_file(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            done => done,
-        })
-        .await
+        self.with(path.clone(), move |dir| remove_from(dir, &path)).await
     }
 
     async fn with(
         &self,
         about: String,
-        act: impl FnOnce(&Dir) -> io::Result<()> + Send + 'static,
+        act: impl FnOnce(&OwnedFd) -> io::Result<()> + Send + 'static,
     ) -> Result<(), String> {
         let Some(path) = self.path.clone() else {
             return Err("no folder is granted".into());
@@ -94,14 +97,36 @@ impl Folder {
     }
 }
 
-fn open(path: &Path) -> io::Result<Dir> {
+fn open(path: &Path) -> io::Result<OwnedFd> {
     std::fs::create_dir_all(path)?;
-    Dir::open_ambient_dir(path, ambient_authority())
+    Ok(fs::open(path, FOLDER - OFlags::NOFOLLOW, Mode::empty())?)
 }
 
-fn append_to(dir: &Dir, append: &Append) -> io::Result<()> {
-    create_parent(dir, &append.path)?;
-    let mut file = dir.open_with(&append.path, OpenOptions::new().append(true).create(true))?;
+/// The folder that a file is in, and the file's name there; `create` makes the folders on the way. Every folder is
+/// opened from the one before and no symlink is followed, so nothing can lead out, also not one that is put there
+/// meanwhile.
+fn parent<'a>(dir: &OwnedFd, path: &'a str, create: bool) -> io::Result<(OwnedFd, &'a str)> {
+    let mut at = dir.try_clone()?;
+    let mut parts = path.split('/').filter(|part| !part.is_empty()).peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return Ok((at, part));
+        }
+        if create {
+            match fs::mkdirat(&at, part, Mode::from_raw_mode(0o777)) {
+                Err(Errno::EXIST) | Ok(()) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        at = fs::openat(&at, part, FOLDER, Mode::empty())?;
+    }
+    Err(io::ErrorKind::InvalidInput.into())
+}
+
+fn append_to(dir: &OwnedFd, append: &Append) -> io::Result<()> {
+    let (folder, name) = parent(dir, &append.path, true)?;
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut file = File::from(fs::openat(folder, name, flags, Mode::from_raw_mode(0o666))?);
     let before = file.metadata()?.len();
     let preamble = if before == 0 { append.preamble.as_slice() } else { &[] };
     let written = file.write_all(preamble).and_then(|()| file.write_all(&append.data));
@@ -112,30 +137,23 @@ fn append_to(dir: &Dir, append: &Append) -> io::Result<()> {
     written
 }
 
-fn rename_in(dir: &Dir, rename: &Rename) -> io::Result<()> {
+fn rename_in(dir: &OwnedFd, rename: &Rename) -> io::Result<()> {
+    let (old, from) = parent(dir, &rename.from, false)?;
+    let (new, to) = parent(dir, &rename.to, true)?;
     // Its bytes before its name: after a cut of power the name must not stand for less than the whole file.
-    dir.open_with(&rename.from, OpenOptions::new().write(true))?
-        .sync_all()?;
-    create_parent(dir, &rename.to)?;
-    dir.rename(&rename.from, dir, &rename.to)?;
-    sync_parent(dir, &rename.to)?;
-    sync_parent(dir, &rename.from)
+    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    File::from(fs::openat(&old, from, flags, Mode::empty())?).sync_all()?;
+    fs::renameat(&old, from, &new, to)?;
+    fs::fsync(new)?;
+    Ok(fs::fsync(old)?)
 }
 
-fn create_parent(dir: &Dir, path: &str) -> io::Result<()> {
-    match Path::new(path).parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => dir.create_dir_all(parent),
-        _ => Ok(()),
+fn remove_from(dir: &OwnedFd, path: &str) -> io::Result<()> {
+    let removed = parent(dir, path, false).and_then(|(folder, name)| Ok(fs::unlinkat(folder, name, AtFlags::empty())?));
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
     }
-}
-
-fn sync_parent(dir: &Dir, path: &str) -> io::Result<()> {
-    let parent = match Path::new(path).parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let folder: File = dir.open(parent)?;
-    folder.sync_all()
 }
 
 #[cfg(test)]
