@@ -197,8 +197,12 @@ impl Http {
             if !body.is_empty() {
                 request = request.body(body.clone());
             }
-            let answer = request.send().await.map_err(|error| failed(error, &url))?;
-            *left = true;
+            let answer = request.send().await.map_err(|error| failed(&error, &url));
+            *left |= !matches!(
+                answer,
+                Err(HttpError::Denied(_) | HttpError::Unreachable(_) | HttpError::Invalid(_))
+            );
+            let answer = answer?;
             let Some(location) = redirection(&answer) else {
                 return self.read(answer).await;
             };
@@ -282,8 +286,8 @@ fn status_changes_method(status: StatusCode) -> bool {
 }
 
 /// Tells a request that never left from one that may have been applied.
-fn failed(error: reqwest::Error, url: &Url) -> HttpError {
-    let mut cause: Option<&dyn Error> = Some(&error);
+fn failed(error: &reqwest::Error, url: &Url) -> HttpError {
+    let mut cause: Option<&dyn Error> = Some(error);
     while let Some(link) = cause {
         if let Some(forbidden) = link.downcast_ref::<Forbidden>() {
             return HttpError::Denied(forbidden.to_string());
@@ -292,11 +296,11 @@ fn failed(error: reqwest::Error, url: &Url) -> HttpError {
     }
     let origin = url.origin().ascii_serialization();
     if error.is_connect() {
-        HttpError::Unreachable(format!("no connection to {origin}: {}", told(&error)))
+        HttpError::Unreachable(format!("no connection to {origin}: {}", told(error)))
     } else if error.is_builder() {
-        HttpError::Invalid(told(&error))
+        HttpError::Invalid(told(error))
     } else {
-        HttpError::Interrupted(format!("{origin}: {}", told(&error)))
+        HttpError::Interrupted(format!("{origin}: {}", told(error)))
     }
 }
 
