@@ -106,9 +106,9 @@ pub enum LedgerError {
     )]
     OtherTarget {
         /// Its target.
-        found: TargetName,
+        found: Box<TargetName>,
         /// The present one.
-        wanted: TargetName,
+        wanted: Box<TargetName>,
     },
     /// The key has other columns or types (rule 11).
     #[error(
@@ -283,8 +283,8 @@ impl Ledger {
         if !same_target(&meta.target, &binding.target) {
             if !binding.accept {
                 return Err(LedgerError::OtherTarget {
-                    found: meta.target.clone(),
-                    wanted: binding.target.clone(),
+                    found: Box::new(meta.target.clone()),
+                    wanted: Box::new(binding.target.clone()),
                 });
             }
             meta.target = binding.target.clone();

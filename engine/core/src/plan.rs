@@ -221,7 +221,7 @@ fn attempt(
         held,
         mut planned,
     } = match compare(connection, &meta, request, &resync, source, at)? {
-        Compared::Same(planned) => return Ok(planned),
+        Compared::Same(planned) => return Ok(*planned),
         Compared::Differs(comparison) => *comparison,
     };
     let rules = Rules {
@@ -229,8 +229,17 @@ fn attempt(
         unsettled: UNSETTLED,
         ..resync.rules(request, &request.projection.layout)
     };
-    let waiting = tally.of(Action::Wait) + tally.of(Action::Owed) + tally.of(Action::Extra) + tally.of(Action::Held);
-    let clean = (waiting == 0 && desired.invalid == 0).then(|| clean(&desired, request));
+    // After these, entries differ from the model even if every operation succeeds.
+    let open = [
+        Action::Wait,
+        Action::Owed,
+        Action::Extra,
+        Action::Held,
+        Action::Resend,
+        Action::Keep,
+    ];
+    let open: u64 = open.into_iter().map(|action| tally.of(action)).sum();
+    let clean = (open == 0 && desired.invalid == 0).then(|| clean(&desired, request));
     connection.transaction::<_, PlanError>(|connection| {
         build::apply(connection, &rules, request.projection, source, &tally)?;
         build::plan(connection, &rules, request.projection, source, &planned.at)?;
@@ -259,6 +268,13 @@ fn attempt(
         Ok(())
     })?;
     ledger.set(meta);
+    // Delivery may take hours; what was only compared need not be held for so long.
+    let outlived = if desired.invalid > 0 {
+        &["changes"][..]
+    } else {
+        &["changes", "desired"][..]
+    };
+    tables::drop_temporary(connection, outlived)?;
     planned.deliver = tally.planned().total() > 0 || tally.of(Action::Replace) > 0;
     if !planned.deliver {
         ledger.fold(connection, None)?;
@@ -316,7 +332,7 @@ pub fn preview(connection: &mut Connection, ledger: &Ledger, request: &Request<'
         Compared::Same(mut planned) => {
             tables::create_rows(connection, &planned.at.plan, layout)?;
             planned.notes.splice(0..0, notes);
-            Ok(planned)
+            Ok(*planned)
         }
         Compared::Differs(comparison) => {
             let Comparison { tally, mut planned, .. } = *comparison;
@@ -337,7 +353,7 @@ pub fn preview(connection: &mut Connection, ledger: &Ledger, request: &Request<'
 /// The outcome of a comparison.
 enum Compared {
     /// Nothing changed since a run that left nothing open.
-    Same(Planned),
+    Same(Box<Planned>),
     Differs(Box<Comparison>),
 }
 
@@ -374,14 +390,14 @@ fn compare(
     let may_end = !rules.resync && rules.mode != Mode::All && meta.layout == at.layout;
     if may_end && meta.clean.as_ref() == Some(&clean(&desired, request)) {
         counts.unchanged = counts.queried;
-        return Ok(Compared::Same(Planned {
+        return Ok(Compared::Same(Box::new(Planned {
             counts,
             shortcut: true,
             deliver: false,
             warn: false,
             notes: Vec::new(),
             at,
-        }));
+        })));
     }
     desired.validate(connection, &at.layout)?;
     let mut tally = diff::changes(connection, &rules)?;

@@ -19,7 +19,7 @@ use crate::destination::{Destination, OpenError, Plugins, RunInfo};
 use crate::journal::{FORMAT, Header, Journal, JournalError, Reader};
 use crate::ledger::{Binding, Folded, Ledger, LedgerError, Note, Unsettled};
 use crate::outcome::Failure;
-use crate::plan::{self, Invalid, PlanError, Planned};
+use crate::plan::{self, Invalid, Operations, PlanError, Planned};
 use crate::project::Project;
 use crate::project::diagnostic::Diagnostics;
 use crate::report::{Control, Counts, Event, Report, Stage, Status};
@@ -321,7 +321,8 @@ impl Course {
         request.control.tell(Event::Stage {
             stage: Stage::Delivering,
         });
-        let delivered = delivered(request, destination.as_ref(), &planned, &opened.warehouse.connect()?).await?;
+        let operations = planned.operations(opened.warehouse.connect()?);
+        let delivered = delivered(request, destination.as_ref(), &planned, operations).await?;
 
         request.control.tell(Event::Stage {
             stage: Stage::Committing,
@@ -461,7 +462,7 @@ async fn delivered(
     request: &RunRequest,
     destination: &dyn Destination,
     planned: &Planned,
-    connection: &Connection,
+    operations: Operations,
 ) -> Result<Delivered, RunError> {
     let header = Header {
         format: FORMAT,
@@ -481,7 +482,7 @@ async fn delivered(
         planned: planned.counts.planned,
         rejected_max: sync.guards.max_rejected,
     };
-    Ok(deliver(planned.operations(connection.try_clone()?), delivery).await)
+    Ok(deliver(operations, delivery).await)
 }
 
 /// Folds the journal into the ledger, and removes it.

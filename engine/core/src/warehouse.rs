@@ -14,6 +14,7 @@ pub mod gate;
 mod iso;
 mod json;
 mod json_scan;
+mod pending;
 pub mod quote;
 pub mod rows;
 mod source;

@@ -20,7 +20,7 @@ use rusqlite::Connection;
 
 pub use queue::{FollowUp, Queued, Trigger};
 pub use runs::{Ended, Run};
-pub use syncs::{LedgerNote, SyncRow};
+pub use syncs::SyncRow;
 
 /// How long a writer waits for another process's short transaction.
 const BUSY: Duration = Duration::from_secs(30);

@@ -232,7 +232,9 @@ impl Rules<'_> {
         let resend = "e.uncertain AND e.h IS NULL";
         let removing = "u.state IS NOT NULL";
         let remembered = match self.returning {
-            Returning::Remember => format!("({memory}) AND ({resend}) IS NOT TRUE AND NOT ({removing})"),
+            Returning::Remember => {
+                format!("({memory}) AND ({resend}) IS NOT TRUE AND NOT ({removing})")
+            }
             Returning::Insert => "FALSE".to_owned(),
         };
         let added = format!("NOT ({known}) OR ({resend}) IS TRUE OR ({memory}) IS TRUE");

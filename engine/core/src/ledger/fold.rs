@@ -168,7 +168,9 @@ impl Fold<'_> {
                 }
                 Some(State::Unknown { reason }) => message = Some(reason.as_str()),
                 Some(State::NoMatch) => {}
-                None if exception.verdict == Verdict::Unknown => message = Some("no answer was recorded"),
+                None if exception.verdict == Verdict::Unknown => {
+                    message = Some("no answer was recorded");
+                }
                 None => {}
             }
             rows.push(Value::U64(exception.ordinal))?;
@@ -189,7 +191,9 @@ impl Fold<'_> {
         )?;
         let mut tally = Tally::default();
         for (change, state, count) in rows {
-            let Some(change) = Change::parse(&change) else { continue };
+            let Some(change) = Change::parse(&change) else {
+                continue;
+            };
             let verdict = state.as_deref().and_then(Verdict::parse).unwrap_or(Verdict::Accepted);
             tally.add(change, verdict, count);
         }

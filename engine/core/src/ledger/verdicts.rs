@@ -72,7 +72,9 @@ impl Verdicts {
             details: BTreeMap::new(),
             finished: false,
         };
-        let Some(mut reader) = reader else { return Ok(verdicts) };
+        let Some(mut reader) = reader else {
+            return Ok(verdicts);
+        };
         let counting = reader.header().counting;
         while let Some(entry) = reader.next_entry()? {
             verdicts.take(entry);

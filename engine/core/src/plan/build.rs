@@ -141,7 +141,7 @@ pub(super) fn plan(
         head = tables::HEAD,
         images = layout.images(""),
         epoch = rules.epoch,
-        writes = writes(rules, projection, source),
+        writes = writes(connection, rules, projection, source)?,
         of_entries = of_entries(rules),
     ))?;
     let planned = diff::fingerprint_of(
@@ -156,9 +156,25 @@ pub(super) fn plan(
 }
 
 /// Operations with the model's present rows.
-fn writes(rules: &Rules<'_>, projection: &Projection, source: Source) -> String {
+fn writes(
+    connection: &Connection,
+    rules: &Rules<'_>,
+    projection: &Projection,
+    source: Source,
+) -> Result<String, WarehouseError> {
     let layout = rules.layout;
-    format!(
+    if is_first(connection, rules)? {
+        // Every row, and all alike: no need to look each of them up.
+        return Ok(format!(
+            "SELECT 'added' AS change, '{kind}' AS kind, {run}::UBIGINT AS op_run, {identity}, d.h, {images}NULL::VARCHAR AS dest_id FROM {rows} AS d",
+            kind = rules.write_kind(),
+            run = rules.run,
+            identity = layout.identity("d."),
+            images = layout.images("d."),
+            rows = projection.rows(&source.relation(projection)),
+        ));
+    }
+    Ok(format!(
         "SELECT c.change, '{kind}' AS kind, c.op_run, {identity}, d.h, {images}c.dest_id FROM {rows} AS d \
          JOIN {changes} AS c ON {same} WHERE c.action = 'send' AND c.change <> 'removed'",
         kind = rules.write_kind(),
@@ -167,7 +183,14 @@ fn writes(rules: &Rules<'_>, projection: &Projection, source: Source) -> String 
         rows = projection.rows(&source.relation(projection)),
         changes = temporary("changes"),
         same = layout.same_entry("c", "d"),
-    )
+    ))
+}
+
+/// Whether nothing was ever sent and every row of the model is.
+fn is_first(connection: &Connection, rules: &Rules<'_>) -> Result<bool, WarehouseError> {
+    let nothing = tables::count(connection, rules.entries)? == 0 && tables::count(connection, rules.unsettled)? == 0;
+    Ok(nothing
+        && tables::count(connection, &temporary("changes"))? == tables::count(connection, &temporary("desired"))?)
 }
 
 /// Operations with an entry's record: removals, and what is written again as it was.

@@ -10,7 +10,7 @@ use crate::warehouse::{Connection, Row, WarehouseError, quote};
 /// Ordinals that one query covers: a few blocks of DuckDB's, so that rendered text stays within some 20 MB.
 const WINDOW_ROWS: u64 = 20_480;
 
-/// The operations of a plan. Sorted within windows, so that no more than a window is rendered at a time.
+/// The operations of a plan. Rendered window by window, so that few are held at a time.
 pub struct Operations {
     connection: Connection,
     query: String,
@@ -40,14 +40,13 @@ impl Operations {
     /// What DuckDB says.
     pub fn next(&mut self, at_most: usize) -> Result<Vec<delivery::Planned>, WarehouseError> {
         while self.waiting.is_empty() && self.next < self.end {
-            let window = format!(
-                "{} WHERE p.ordinal >= {} AND p.ordinal < {} ORDER BY p.ordinal",
-                self.query,
-                self.next,
-                self.next + WINDOW_ROWS
-            );
-            self.next += WINDOW_ROWS;
-            self.waiting = self.connection.query_rows(&window, operation)?.into();
+            let end = self.next + WINDOW_ROWS;
+            let window = format!("{} WHERE p.ordinal >= {} AND p.ordinal < {end}", self.query, self.next);
+            self.next = end;
+            let mut operations = self.connection.query_rows(&window, operation)?;
+            // Nearly always in order already, and cheaper to see here than to promise in SQL.
+            operations.sort_by_key(|planned| planned.operation.ordinal);
+            self.waiting = operations.into();
         }
         let count = at_most.min(self.waiting.len());
         Ok(self.waiting.drain(..count).collect())

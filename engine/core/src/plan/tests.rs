@@ -9,12 +9,13 @@ use super::*;
 use crate::destination::{Equality, Limits};
 use crate::journal::{Entry, Header, Journal, Reader, Span, State};
 use crate::ledger::{Binding, Folded, Note};
-use crate::operation::{Change, Operation};
+use crate::operation::Operation;
 use crate::outcome::Rejection;
 use crate::project::model::Model;
 use crate::project::sync::{From, Guards, Mapping, Match, Returning, Threshold};
 use crate::warehouse::{Warehouse, WarehouseOptions};
 
+mod cost;
 mod guards;
 mod keys;
 mod modes;
@@ -167,8 +168,17 @@ impl World {
         self.sql = if rows.is_empty() {
             "SELECT 1 AS id, 'x' AS email, 1 AS n WHERE false".into()
         } else {
-            format!("SELECT * FROM (VALUES {rows}) AS t(id, email, n)")
+            format!("SELECT id, email, n FROM (VALUES {rows}) AS t(id, email, n)")
         };
+        self
+    }
+
+    /// No rows, and the approval for the entries that there are.
+    fn emptied(&mut self) -> &mut Self {
+        self.rows("").allow.clear();
+        if let Err(PlanError::Stopped(stop)) = self.run_with(|_| Answer::Accept) {
+            self.allow = vec![stop.token];
+        }
         self
     }
 

@@ -15,6 +15,7 @@ use duckdb::ffi;
 
 use super::append::Appender;
 use super::error::WarehouseError;
+use super::pending::{Pending, Statements};
 use super::rows::{FromCell, Row, Rows};
 
 /// How often a cancelled statement is interrupted again, in milliseconds: an interrupt that comes before the statement
@@ -169,16 +170,17 @@ impl Connection {
     /// What DuckDB says.
     pub fn execute(&self, sql: &str) -> Result<u64, WarehouseError> {
         let running = self.link.enter()?;
-        let sql = statement(sql)?;
-        let mut result = QueryResult::empty();
-        // SAFETY: connection and statement are valid for the call; the result is destroyed by `QueryResult`.
-        let state = unsafe { ffi::duckdb_query(self.link.raw, sql.as_ptr(), result.as_mut_ptr()) };
-        drop(running);
-        if state != ffi::DuckDBSuccess {
-            return Err(result.error());
+        let statements = Statements::extract(&self.link, sql)?;
+        let mut changed = 0;
+        for index in 0..statements.count {
+            let prepared = statements.prepare(&self.link, index)?;
+            let pending = Pending::start(&prepared, false)?;
+            let mut result = pending.finish()?;
+            // SAFETY: the result is initialised and successful.
+            changed = unsafe { ffi::duckdb_rows_changed(result.as_mut_ptr()) };
         }
-        // SAFETY: the result is initialised and successful.
-        Ok(unsafe { ffi::duckdb_rows_changed(result.as_mut_ptr()) })
+        drop(running);
+        Ok(changed)
     }
 
     /// Runs `work` in a transaction: committed when it succeeds, rolled back when it fails.

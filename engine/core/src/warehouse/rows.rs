@@ -1,14 +1,14 @@
 //! The rows of a query, fetched chunk by chunk as DuckDB makes them.
 
 use std::marker::PhantomData;
-use std::ptr;
 use std::sync::Arc;
 
 use duckdb::ffi;
 
-use super::connection::{Link, QueryResult, Running, statement, text_at};
+use super::connection::{Link, QueryResult, Running, text_at};
 use super::error::WarehouseError;
 use super::json;
+use super::pending::{Pending, Prepared};
 use super::vector::{Kind, Vector};
 
 /// A query's rows. Dropping it ends the query.
@@ -29,27 +29,8 @@ unsafe impl Send for Rows<'_> {}
 impl Rows<'_> {
     pub(super) fn start(link: &Arc<Link>, sql: &str) -> Result<Self, WarehouseError> {
         let running = link.enter()?;
-        let sql = statement(sql)?;
-        let mut prepared = Prepared(ptr::null_mut());
-        let mut result = QueryResult::empty();
-        // SAFETY: the connection is open as long as `link`, which `running` holds; out pointers are valid; every
-        // handle is destroyed by its owner, also when the call fails.
-        unsafe {
-            if ffi::duckdb_prepare(link.raw(), sql.as_ptr(), &raw mut prepared.0) != ffi::DuckDBSuccess {
-                return Err(WarehouseError::from_duckdb(&text_at(ffi::duckdb_prepare_error(
-                    prepared.0,
-                ))));
-            }
-            let mut pending = Pending(ptr::null_mut());
-            if ffi::duckdb_pending_prepared_streaming(prepared.0, &raw mut pending.0) != ffi::DuckDBSuccess {
-                return Err(WarehouseError::from_duckdb(&text_at(ffi::duckdb_pending_error(
-                    pending.0,
-                ))));
-            }
-            if ffi::duckdb_execute_pending(pending.0, result.as_mut_ptr()) != ffi::DuckDBSuccess {
-                return Err(result.error());
-            }
-        }
+        let prepared = Prepared::new(link, sql)?;
+        let mut result = Pending::start(&prepared, true)?.finish()?;
         // SAFETY: the result is initialised; columns are below the count.
         let names = unsafe {
             let count = ffi::duckdb_column_count(result.as_mut_ptr());
@@ -343,23 +324,5 @@ impl<'r> FromCell<'r> for f64 {
                 _ => Err(cell.error("a floating-point number")),
             }
         }
-    }
-}
-
-struct Prepared(ffi::duckdb_prepared_statement);
-
-impl Drop for Prepared {
-    fn drop(&mut self) {
-        // SAFETY: made by DuckDB or null, destroyed once.
-        unsafe { ffi::duckdb_destroy_prepare(&raw mut self.0) };
-    }
-}
-
-struct Pending(ffi::duckdb_pending_result);
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        // SAFETY: made by DuckDB or null, destroyed once.
-        unsafe { ffi::duckdb_destroy_pending(&raw mut self.0) };
     }
 }

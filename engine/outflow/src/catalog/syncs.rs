@@ -1,6 +1,7 @@
 //! Syncs: their numeric ids, who made them when, their ledgers' last commits and their schedules' last ticks.
 
 use chrono::{DateTime, Utc};
+use outflow_core::ledger::Note;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::{Catalog, CatalogError, time, time_if_any, written};
@@ -17,20 +18,9 @@ pub struct SyncRow {
     /// The user of that.
     pub created_by: String,
     /// Its ledger's last commit.
-    pub ledger: Option<LedgerNote>,
+    pub ledger: Option<Note>,
     /// When its schedule last fired.
     pub ticked_at: Option<DateTime<Utc>>,
-}
-
-/// A ledger's last commit. A ledger that is behind it was lost or restored from an older copy (rule 7).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LedgerNote {
-    /// The id that the ledger got when it was made.
-    pub incarnation: String,
-    /// Its sequence number.
-    pub sequence: u64,
-    /// Its entries.
-    pub rows: u64,
 }
 
 impl Catalog {
@@ -78,7 +68,7 @@ impl Catalog {
     ///
     /// # Errors
     /// When the catalog cannot be written.
-    pub fn note_ledger(&self, sync: i64, note: &LedgerNote) -> Result<(), CatalogError> {
+    pub fn note_ledger(&self, sync: i64, note: &Note) -> Result<(), CatalogError> {
         self.write(|tx| {
             tx.execute(
                 "UPDATE syncs SET ledger_incarnation = ?, ledger_sequence = ?, ledger_rows = ? WHERE id = ?",
@@ -88,16 +78,16 @@ impl Catalog {
         .map(drop)
     }
 
-    /// Marks a tick of a sync's schedule. False where another process has marked it, or a later one, before: then the
-    /// tick is not ours.
+    /// Marks that a sync's schedule fired, where `seen` is still its last mark. False where another process was faster:
+    /// then the tick is not ours (rule 37).
     ///
     /// # Errors
     /// When the catalog cannot be written.
-    pub fn mark_tick(&self, sync: i64, tick: DateTime<Utc>) -> Result<bool, CatalogError> {
+    pub fn mark_tick(&self, sync: i64, seen: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<bool, CatalogError> {
         self.write(|tx| {
             let marked = tx.execute(
-                "UPDATE syncs SET ticked_at = ?2 WHERE id = ?1 AND (ticked_at IS NULL OR ticked_at < ?2)",
-                params![sync, written(tick)],
+                "UPDATE syncs SET ticked_at = ?3 WHERE id = ?1 AND ticked_at IS ?2",
+                params![sync, seen.map(written), written(now)],
             )?;
             Ok(marked > 0)
         })
@@ -113,7 +103,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<SyncRow> {
         created_at: time(row, "created_at")?,
         created_by: row.get("created_by")?,
         ledger: match incarnation {
-            Some(incarnation) => Some(LedgerNote {
+            Some(incarnation) => Some(Note {
                 incarnation,
                 sequence: number("ledger_sequence")?,
                 rows: number("ledger_rows")?,

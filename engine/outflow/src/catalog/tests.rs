@@ -1,4 +1,5 @@
 use chrono::TimeDelta;
+use outflow_core::ledger::Note;
 use outflow_core::report::{Counts, Report, Split, Status};
 
 use super::*;
@@ -56,7 +57,7 @@ fn rule_07_the_ledgers_last_commit_is_noted() {
     let (_folder, catalog) = catalog();
     let sync = catalog.sync("a", "ann", now()).unwrap();
     assert_eq!(sync.ledger, None);
-    let note = LedgerNote {
+    let note = Note {
         incarnation: "x".into(),
         sequence: 7,
         rows: 1_000,
@@ -162,13 +163,11 @@ fn rule_37_a_tick_belongs_to_one_process() {
     let (folder, catalog) = catalog();
     let other = Catalog::open(&folder.path().join("state")).unwrap();
     let sync = catalog.sync("a", "ann", now()).unwrap().id;
-    assert!(catalog.mark_tick(sync, now()).unwrap());
-    assert!(!other.mark_tick(sync, now()).unwrap());
-    assert!(
-        !other.mark_tick(sync, now() - TimeDelta::hours(1)).unwrap(),
-        "an older tick is over"
-    );
-    assert!(other.mark_tick(sync, now() + TimeDelta::hours(1)).unwrap());
+    let later = now() + TimeDelta::hours(1);
+    assert!(catalog.mark_tick(sync, None, now()).unwrap());
+    assert!(!other.mark_tick(sync, None, now()).unwrap(), "another was faster");
+    assert!(other.mark_tick(sync, Some(now()), later).unwrap());
+    assert_eq!(catalog.find_sync("a").unwrap().unwrap().ticked_at, Some(later));
 }
 
 #[test]

@@ -1,1 +1,246 @@
-//! Soon.
+//! Modes and delete behaviours (rules 17 to 22).
+
+use super::*;
+
+#[test]
+fn rule_17_insert_sends_what_is_new_and_entries_follow_the_rest() {
+    let mut world = World::new().mode(Mode::Insert, OnRemoved::Nothing);
+    assert_eq!(world.rows("(1, 'a', 1)").run().heads(), ["insert 1"]);
+    let done = world.rows("(1, 'a', 2), (2, 'b', 2)").run();
+    assert_eq!(done.heads(), ["insert 2"]);
+    assert_eq!(done.planned.counts.withheld, split(0, 1, 0));
+    assert_eq!(
+        world.entries(),
+        ["{\"id\":1} 1 {\"n\":2} assumed", "{\"id\":2} 2 {\"n\":2}"]
+    );
+    assert!(world.run().operations.is_empty());
+    assert!(world.run().planned.shortcut);
+}
+
+#[test]
+fn rule_17_update_changes_existing_records_only() {
+    let mut world = World::new().mode(Mode::Update, OnRemoved::Delete);
+    assert_eq!(world.rows("(1, 'a', 1)").run().heads(), ["update 1"]);
+    assert_eq!(world.rows("(1, 'a', 2)").run().heads(), ["update 1"]);
+}
+
+#[test]
+fn rule_17_all_sends_everything_and_forgets_what_left() {
+    let mut world = World::matched().mode(Mode::All, OnRemoved::Nothing);
+    world.rows("(1, 'a', 1), (2, 'b', 2)").run();
+    let done = world.rows("(1, 'c', 1)").run();
+    assert_eq!(done.heads(), ["upsert c"]);
+    assert_eq!(done.planned.counts.changes, split(0, 1, 0));
+    assert_eq!(world.entries(), ["{\"id\":1} \"c\" {\"n\":1}"]);
+    assert_eq!(world.run().heads(), ["upsert c"]);
+    // A later upsert compares with what the destination has.
+    world.sync.mode = Mode::Upsert;
+    assert!(world.run().operations.is_empty());
+}
+
+#[test]
+fn rule_18_nothing_lets_the_entry_go_and_shows_it_as_removed() {
+    let mut world = World::new().mode(Mode::Upsert, OnRemoved::Nothing);
+    world.rows("(1, 'a', 1), (2, 'b', 2)").run();
+    let done = world.rows("(1, 'a', 1)").run();
+    assert!(done.operations.is_empty());
+    assert_eq!(
+        (done.planned.counts.changes, done.planned.counts.withheld),
+        (split(0, 0, 1), split(0, 0, 1))
+    );
+    assert_eq!(world.entries().len(), 1);
+    assert_eq!(
+        world.rows("(1, 'a', 1), (2, 'b', 2)").run().planned.counts.planned,
+        split(1, 0, 0)
+    );
+}
+
+#[test]
+fn rule_18_clear_empties_the_mapped_fields_but_those_of_key_and_match() {
+    let mut world = World::matched().mode(Mode::Upsert, OnRemoved::Clear);
+    world.sync.mappings.push(Mapping {
+        to: "mail".into(),
+        from: From::Column("email".into()),
+    });
+    world.sync.mappings.push(Mapping {
+        to: "tag".into(),
+        from: From::Value("fleet".into()),
+    });
+    assert_eq!(
+        world.rows("(1, 'a', 1), (2, 'b', 2)").run().operations[0].fields,
+        "{\"n\":1,\"mail\":\"a\",\"tag\":\"fleet\"}"
+    );
+    let done = world.rows("(1, 'a', 1)").run();
+    assert_eq!(done.sent(), ["clear b {\"n\":null,\"tag\":null}"]);
+    assert_eq!(world.entries().len(), 1);
+    let back = world.rows("(1, 'a', 1), (2, 'b', 2)").run();
+    assert_eq!(back.sent(), ["upsert b {\"n\":2,\"mail\":\"b\",\"tag\":\"fleet\"}"]);
+}
+
+#[test]
+fn rule_18_what_the_target_does_not_support_is_refused() {
+    let mut world = World::new();
+    world.target.kinds = vec![Kind::Upsert];
+    let error = world
+        .rows("(1, 'a', 1)")
+        .run_with(|_| Answer::Accept)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("`on_removed: delete`") && error.contains("`upsert`"),
+        "{error}"
+    );
+    world.sync.on_removed = OnRemoved::Nothing;
+    world.run();
+    world.sync.mode = Mode::Update;
+    assert!(matches!(world.run_with(|_| Answer::Accept), Err(PlanError::Refused(_))));
+}
+
+#[test]
+fn rule_19_a_key_that_left_in_insert_mode_is_remembered() {
+    let mut world = World::new().mode(Mode::Insert, OnRemoved::Nothing);
+    world.rows("(1, 'a', 1), (2, 'b', 2)").run();
+    let left = world.rows("(1, 'a', 1)").run();
+    assert_eq!(left.planned.counts.withheld, split(0, 0, 1));
+    assert_eq!(world.entries()[1], "{\"id\":2} 2 {\"n\":2} memory");
+    assert_eq!(world.run().planned.counts.changes, split(0, 0, 0), "it is told once");
+    let back = world.rows("(1, 'a', 1), (2, 'b', 3)").run();
+    assert!(back.operations.is_empty());
+    world.sync.returning = Returning::Insert;
+    assert_eq!(world.run().heads(), ["insert 2"]);
+    assert_eq!(world.entries()[1], "{\"id\":2} 2 {\"n\":3}");
+}
+
+#[test]
+fn rule_19_an_uncertain_removal_is_repeated_before_its_row_is_inserted_again() {
+    let mut world = World::new().mode(Mode::Insert, OnRemoved::Delete);
+    world.rows("(1, 'a', 1), (9, 'z', 9)").run();
+    world.rows("(9, 'z', 9)").run_with(|_| Answer::Unknown).unwrap();
+    assert_eq!(world.rows("(1, 'a', 1), (9, 'z', 9)").run().heads(), ["delete 1"]);
+    assert_eq!(world.run().heads(), ["insert 1"]);
+}
+
+#[test]
+fn rule_20_an_update_without_match_waits_for_a_change_or_a_growing_number_of_runs() {
+    let mut world = World::new().mode(Mode::Update, OnRemoved::Nothing);
+    let mut tries = Vec::new();
+    world.rows("(1, 'a', 1)");
+    for run in 1..=9 {
+        let done = world.run_with(|_| Answer::NoMatch).unwrap();
+        if !done.operations.is_empty() {
+            tries.push(run);
+        }
+        assert_eq!(world.entries(), Vec::<String>::new());
+    }
+    assert_eq!(tries, [1, 3, 6]);
+    assert_eq!(world.rows("(1, 'a', 2)").run().heads(), ["update 1"]);
+}
+
+#[test]
+fn rule_20_an_upsert_that_finds_no_record_is_made_again() {
+    let mut world = World::new();
+    world.rows("(1, 'a', 1)").run();
+    world.rows("(1, 'a', 2)").run_with(|_| Answer::NoMatch).unwrap();
+    assert_eq!(world.entries(), Vec::<String>::new());
+    assert_eq!(world.run().planned.counts.planned, split(1, 0, 0));
+}
+
+#[test]
+fn rule_21_switching_delete_on_removes_nothing_that_left_earlier() {
+    let mut world = World::new().mode(Mode::Upsert, OnRemoved::Nothing);
+    world.rows("(1, 'a', 1), (2, 'b', 2)").run();
+    world.rows("(1, 'a', 1)").run();
+    world.sync.on_removed = OnRemoved::Delete;
+    assert!(world.run().operations.is_empty());
+}
+
+#[test]
+fn rule_22_a_full_resync_sends_every_row_and_removes_none() {
+    let mut world = World::new().mode(Mode::Upsert, OnRemoved::Nothing);
+    world.rows("(1, 'a', 1), (2, 'b', 2), (3, 'c', 3)").run();
+    world.full_resync = true;
+    let done =
+        world
+            .rows("(1, 'a', 1), (2, 'b', 2)")
+            .run_with(|operation| match plain(&operation.match_value).as_str() {
+                "1" => Answer::Accept,
+                _ => Answer::NotSent,
+            });
+    assert_eq!(done.unwrap().planned.counts.planned, split(2, 0, 0));
+    assert_eq!(world.entries().len(), 3, "what left is forgotten at the end only");
+    world.full_resync = false;
+    let continued = world.run_with(of(Answer::Reject, "2")).unwrap();
+    assert_eq!(continued.heads(), ["upsert 2"], "it goes on where it was stopped");
+    assert_eq!(world.entries().len(), 2);
+    assert_eq!(world.run().heads(), ["upsert 2"], "an old entry never counts as equal");
+    assert!(world.run().operations.is_empty());
+}
+
+#[test]
+fn rule_22_a_full_resync_that_does_harm_is_refused_unless_forced() {
+    let mut world = World::new().mode(Mode::Insert, OnRemoved::Nothing);
+    world.rows("(1, 'a', 1)").run();
+    world.full_resync = true;
+    let error = world.run_with(|_| Answer::Accept).unwrap_err().to_string();
+    assert!(error.contains("a second time") && error.contains("--force"), "{error}");
+    world.force = true;
+    assert_eq!(world.run().heads(), ["insert 1"]);
+    let mut world = World::new();
+    world.full_resync = true;
+    assert!(matches!(
+        world.rows("(1, 'a', 1)").run_with(|_| Answer::Accept),
+        Err(PlanError::Refused(_))
+    ));
+}
+
+#[test]
+fn rule_15_an_edited_mapping_is_refused_but_by_a_full_resync() {
+    let mut world = World::new().mode(Mode::Upsert, OnRemoved::Nothing);
+    world.rows("(1, 'a', 1), (2, 'b', 2)").run();
+    world.sync.mappings.push(Mapping {
+        to: "mail".into(),
+        from: From::Sql("upper(email)".into()),
+    });
+    let error = world.run_with(|_| Answer::Accept).unwrap_err().to_string();
+    assert!(
+        error.contains("`mail` is new") && error.contains("--full-resync"),
+        "{error}"
+    );
+    world.full_resync = true;
+    assert_eq!(
+        world.run().sent(),
+        ["upsert 1 {\"n\":1,\"mail\":\"A\"}", "upsert 2 {\"n\":2,\"mail\":\"B\"}"]
+    );
+    world.full_resync = false;
+    assert!(world.run().planned.shortcut);
+}
+
+#[test]
+fn rule_15_rebaseline_takes_the_present_state_without_sending() {
+    let mut world = World::matched();
+    world.rows("(1, 'a', 1), (2, 'b', 2)").run();
+    world
+        .rows("(1, 'a', 5), (3, 'c', 3), (4, 'd', 4)")
+        .run_with(|_| Answer::Unknown)
+        .unwrap();
+    let warehouse = world.warehouse();
+    let mut connection = warehouse.connect().unwrap();
+    let mut ledger = world.open(&warehouse, None).unwrap();
+    let projection = world.project(&warehouse);
+    let counts = rebaseline(&mut connection, &mut ledger, &world.request(&projection)).unwrap();
+    assert_eq!(counts.unchanged, 3);
+    drop((connection, ledger, warehouse));
+    assert_eq!(
+        world.entries(),
+        [
+            "{\"id\":1} \"a\" {\"n\":5} assumed",
+            "{\"id\":3} \"c\" {\"n\":3} assumed",
+            "{\"id\":4} \"d\" {\"n\":4} assumed"
+        ]
+    );
+    assert!(world.run().planned.shortcut);
+    assert_eq!(
+        world.rows("(1, 'a', 6), (3, 'c', 3)").run().heads(),
+        ["delete d", "upsert a"]
+    );
+}

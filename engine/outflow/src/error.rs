@@ -1,0 +1,62 @@
+//! Why the engine cannot do what it was asked.
+
+use std::path::PathBuf;
+
+use outflow_core::project::diagnostic::Diagnostics;
+use outflow_core::run::RunError;
+use outflow_core::run::lock::Holder;
+
+use crate::catalog::CatalogError;
+
+/// Why the engine cannot do what it was asked. A run that was begun never ends in an error, but in its report.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The project is wrong.
+    #[error("{0}")]
+    Project(#[from] Diagnostics),
+    /// The project has no such sync.
+    #[error("there is no sync `{wanted}`; the project has {}", .known.join(", "))]
+    NoSuchSync {
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// The sync is running, and waiting was not wanted.
+    #[error("the sync `{sync}` is being run{}", .holder.as_ref().map_or(String::new(), |holder| format!(" by {holder}")))]
+    Running {
+        /// The sync.
+        sync: String,
+        /// Who runs it, where that is known.
+        holder: Option<Holder>,
+    },
+    /// There is no plan.
+    #[error(transparent)]
+    Plan(#[from] RunError),
+    /// The catalog cannot be used.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The state folder cannot be used.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        source: std::io::Error,
+    },
+    /// The task of a run is gone: the program is shutting down.
+    #[error("the run broke off: {0}")]
+    Broken(String),
+}
+
+impl Error {
+    /// Whether the project or the request must be mended.
+    #[must_use]
+    pub const fn is_configuration(&self) -> bool {
+        match self {
+            Self::Project(_) | Self::NoSuchSync { .. } => true,
+            Self::Plan(error) => error.is_configuration(),
+            _ => false,
+        }
+    }
+}
