@@ -77,15 +77,9 @@ impl Config {
     }
 
     fn actions(&self) -> impl Iterator<Item = &Action> {
-        [
-            &self.insert,
-            &self.update,
-            &self.upsert,
-            &self.clear,
-            &self.delete,
-        ]
-        .into_iter()
-        .flatten()
+        [&self.insert, &self.update, &self.upsert, &self.clear, &self.delete]
+            .into_iter()
+            .flatten()
     }
 
     pub fn kinds(&self) -> Kinds {

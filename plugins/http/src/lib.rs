@@ -43,8 +43,7 @@ impl Destination for Http {
                 message,
             }]
         };
-        let config: Config =
-            serde_json::from_str(&settings.config).map_err(|error| problem(error.to_string()))?;
+        let config: Config = serde_json::from_str(&settings.config).map_err(|error| problem(error.to_string()))?;
         let kinds = config.kinds();
         if kinds.is_empty() {
             return Err(problem(
@@ -84,10 +83,7 @@ impl Destination for Http {
             return Ok(vec![]);
         };
         let Some(action) = self.config.action(first.kind) else {
-            return Err(Failure::Fatal(format!(
-                "{:?} is not configured",
-                first.kind
-            )));
+            return Err(Failure::Fatal(format!("{:?} is not configured", first.kind)));
         };
         if action.batch > 1 {
             let request = self.request(action, batch, Covers::Batch)?;
@@ -102,27 +98,40 @@ impl Destination for Http {
 }
 
 impl Http {
-    async fn write_singly(
-        &self,
-        ctx: &Ctx,
-        action: &Action,
-        batch: &[Operation],
-    ) -> Result<Vec<Outcome>, Failure> {
+    async fn write_singly(&self, ctx: &Ctx, action: &Action, batch: &[Operation]) -> Result<Vec<Outcome>, Failure> {
         let mut requests = Vec::with_capacity(batch.len());
         for (index, operation) in batch.iter().enumerate() {
+            if template::unaddressable(&action.path, operation) {
+                continue;
+            }
             let covers = Covers::Operations(vec![index as u32]);
             requests.push(self.request(action, std::slice::from_ref(operation), covers)?);
         }
         let mut outcomes = Vec::with_capacity(batch.len());
         let mut unauthorized = None;
-        for (answer, operation) in ctx.http_all(requests).await?.into_iter().zip(batch) {
+        let answers = ctx.http_all(requests).await?;
+        if let [Err(HttpError::Denied(why)), ..] = &answers[..]
+            && answers.iter().all(|answer| matches!(answer, Err(HttpError::Denied(_))))
+        {
+            // The policy refuses every request: no record is at fault.
+            return Err(Failure::Fatal(why.clone()));
+        }
+        let mut answers = answers.into_iter();
+        for operation in batch {
+            if template::unaddressable(&action.path, operation) {
+                outcomes.push(Outcome::Rejected(Rejection {
+                    code: "unaddressable".into(),
+                    message: format!("its match value or id cannot stand in the path `{}`", action.path),
+                    field: None,
+                }));
+                continue;
+            }
+            let Some(answer) = answers.next() else {
+                break; // `http_all` gives an answer per request.
+            };
             let failure = match answer {
                 Ok(response) if action.succeeded(response.status) => {
-                    outcomes.push(Outcome::Accepted(results::id(
-                        action,
-                        operation,
-                        &response.body,
-                    )));
+                    outcomes.push(Outcome::Accepted(results::id(action, operation, &response.body)));
                     continue;
                 }
                 Ok(response) if action.missing(operation.kind, response.status) => {
@@ -156,30 +165,17 @@ impl Http {
         }
         match unauthorized {
             // Nothing was applied, so the task may fail as a whole.
-            Some(failure)
-                if outcomes
-                    .iter()
-                    .all(|outcome| matches!(outcome, Outcome::Retry(_))) =>
-            {
-                Err(failure)
-            }
+            Some(failure) if outcomes.iter().all(|outcome| matches!(outcome, Outcome::Retry(_))) => Err(failure),
             _ => Ok(outcomes),
         }
     }
 
-    fn request(
-        &self,
-        action: &Action,
-        batch: &[Operation],
-        covers: Covers,
-    ) -> Result<Request, Failure> {
+    fn request(&self, action: &Action, batch: &[Operation], covers: Covers) -> Result<Request, Failure> {
         let fatal = Failure::Fatal;
-        let path =
-            template::text(&action.path, batch.first(), &self.secrets, true).map_err(fatal)?;
+        let path = template::text(&action.path, batch.first(), &self.secrets, true).map_err(fatal)?;
         let mut headers = Vec::new();
         for (name, value) in self.config.headers.iter().chain(&action.headers) {
-            let value = template::text(value, batch.first(), &self.secrets, false)
-                .map_err(Failure::Fatal)?;
+            let value = template::text(value, batch.first(), &self.secrets, false).map_err(Failure::Fatal)?;
             headers.push((name.to_lowercase(), value));
         }
         if let (Some(name), [operation]) = (&action.idempotency_header, batch) {

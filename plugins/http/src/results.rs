@@ -25,8 +25,8 @@ pub fn read(action: &Action, batch: &[Operation], body: &[u8]) -> Result<Vec<Out
             .map(|operation| Outcome::Accepted(operation.id.clone()))
             .collect());
     };
-    let body: Value = serde_json::from_slice(body)
-        .map_err(|error| Failure::Uncertain(format!("the answer is no JSON: {error}")))?;
+    let body: Value =
+        serde_json::from_slice(body).map_err(|error| Failure::Uncertain(format!("the answer is no JSON: {error}")))?;
     let list = |pointer: &str| {
         body.pointer(pointer)
             .and_then(Value::as_array)
@@ -55,11 +55,7 @@ pub fn read(action: &Action, batch: &[Operation], body: &[u8]) -> Result<Vec<Out
             message: message.unwrap_or_else(|| error.to_string()),
             field: None,
         };
-        let values = match results
-            .error_match
-            .as_ref()
-            .and_then(|pointer| error.pointer(pointer))
-        {
+        let values = match results.error_match.as_ref().and_then(|pointer| error.pointer(pointer)) {
             Some(Value::Array(values)) => values.iter().map(text).collect(),
             Some(value) => vec![text(value)],
             None => vec![],
@@ -77,7 +73,5 @@ pub fn read(action: &Action, batch: &[Operation], body: &[u8]) -> Result<Vec<Out
 }
 
 fn text(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_string)
+    value.as_str().map_or_else(|| value.to_string(), str::to_string)
 }

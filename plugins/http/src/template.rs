@@ -4,12 +4,7 @@ use outflow_plugin_sdk::{Operation, Secret};
 use serde_json::Value;
 
 /// Fills `{match}`, `{id}` and `{secret.NAME}`; for a URL, percent-encoded.
-pub fn text(
-    template: &str,
-    operation: Option<&Operation>,
-    secrets: &[Secret],
-    url: bool,
-) -> Result<String, String> {
+pub fn text(template: &str, operation: Option<&Operation>, secrets: &[Secret], url: bool) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
@@ -42,6 +37,14 @@ pub fn text(
     Ok(out)
 }
 
+/// Whether the record has nothing that can stand in the path: an empty value, `.` or `..` would address something else
+/// than the record, the whole collection for example.
+pub fn unaddressable(path: &str, operation: &Operation) -> bool {
+    let stray = |value: &str| matches!(value, "" | "." | "..");
+    (path.contains("{match}") && stray(&plain(&operation.match_value)))
+        || (path.contains("{id}") && operation.id.as_deref().is_none_or(stray))
+}
+
 /// Writes a body. Records go in as the text they came in.
 pub fn json(template: &Value, batch: &[Operation], secrets: &[Secret]) -> Result<String, String> {
     let mut out = String::new();
@@ -49,19 +52,10 @@ pub fn json(template: &Value, batch: &[Operation], secrets: &[Secret]) -> Result
     Ok(out)
 }
 
-fn write(
-    template: &Value,
-    batch: &[Operation],
-    secrets: &[Secret],
-    out: &mut String,
-) -> Result<(), String> {
+fn write(template: &Value, batch: &[Operation], secrets: &[Secret], out: &mut String) -> Result<(), String> {
     match template {
         Value::Object(object) => {
-            if let Some((name, argument)) = object
-                .iter()
-                .next()
-                .filter(|(name, _)| name.starts_with('$'))
-            {
+            if let Some((name, argument)) = object.iter().next().filter(|(name, _)| name.starts_with('$')) {
                 return slot(name, argument, batch, secrets, out);
             }
             out.push('{');
@@ -90,13 +84,7 @@ fn write(
     Ok(())
 }
 
-fn slot(
-    name: &str,
-    argument: &Value,
-    batch: &[Operation],
-    secrets: &[Secret],
-    out: &mut String,
-) -> Result<(), String> {
+fn slot(name: &str, argument: &Value, batch: &[Operation], secrets: &[Secret], out: &mut String) -> Result<(), String> {
     let argument_text = argument.as_str().unwrap_or_default();
     match name {
         "$each" => {
@@ -117,17 +105,13 @@ fn slot(
         _ => {}
     }
     let [operation] = batch else {
-        return Err(format!(
-            "`{name}` stands for one record: put it into `$each`"
-        ));
+        return Err(format!("`{name}` stands for one record: put it into `$each`"));
     };
     match name {
         "$record" => out.push_str(&operation.fields),
         "$match" => out.push_str(&operation.match_value),
         "$id" => out.push_str(&Value::from(operation.id.clone()).to_string()),
-        "$idempotency_key" => {
-            out.push_str(&Value::from(operation.idempotency_key.as_str()).to_string())
-        }
+        "$idempotency_key" => out.push_str(&Value::from(operation.idempotency_key.as_str()).to_string()),
         "$field" => out.push_str(&member(&operation.fields, argument_text)?),
         "$key" => out.push_str(&member(&operation.key, argument_text)?),
         _ => return Err(format!("there is no slot `{name}`")),
@@ -158,9 +142,7 @@ pub fn plain(json: &str) -> String {
 fn encode(value: &str, out: &mut String) {
     for byte in value.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(char::from(byte))
-            }
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
             _ => out.push_str(&format!("%{byte:02X}")),
         }
     }

@@ -25,9 +25,7 @@ fn a_batch_is_one_request_and_its_answer_tells_each_record_apart() {
         r#""upsert":{"method":"POST","path":"/c","batch":9,"body":{"inputs":{"$each":{"id":{"$match":true},"p":{"$record":true}}}},
         "results":{"records":"/results","match":"/email","id":"/id","errors":"/errors","error_match":"/ids","message":"/message"}}"#,
     );
-    let batch = ["a", "b", "c"]
-        .map(|value| operation(Kind::Upsert, value))
-        .to_vec();
+    let batch = ["a", "b", "c"].map(|value| operation(Kind::Upsert, value)).to_vec();
     let Step::Perform(effects) = driver.start(Work::Write(batch)) else {
         panic!("no request")
     };
@@ -56,8 +54,7 @@ fn a_batch_is_one_request_and_its_answer_tells_each_record_apart() {
 #[test]
 fn a_delete_that_finds_nothing_is_no_match_and_its_path_is_encoded() {
     let mut driver = driver(r#""delete":{"method":"DELETE","path":"/c/{match}"}"#);
-    let Step::Perform(effects) = driver.start(Work::Write(vec![operation(Kind::Delete, "a/b")]))
-    else {
+    let Step::Perform(effects) = driver.start(Work::Write(vec![operation(Kind::Delete, "a/b")])) else {
         panic!()
     };
     let [Effect::Http(request)] = &effects[..] else {
@@ -74,8 +71,22 @@ fn a_delete_that_finds_nothing_is_no_match_and_its_path_is_encoded() {
 fn a_server_fault_after_a_batch_leaves_it_uncertain() {
     let mut driver = driver(r#""insert":{"method":"POST","path":"/c","batch":9}"#);
     driver.start(Work::Write(vec![operation(Kind::Insert, "a")]));
+    assert!(matches!(driver.answer(500, ""), Step::Failed(Failure::Uncertain(_))));
+}
+
+#[test]
+fn a_record_whose_value_would_address_the_collection_is_rejected_and_not_sent() {
+    let mut driver = driver(r#""delete":{"method":"DELETE","path":"/c/{match}"}"#);
+    let batch = ["", "..", "a"].map(|value| operation(Kind::Delete, value)).to_vec();
+    let Step::Perform(effects) = driver.start(Work::Write(batch)) else {
+        panic!("no request")
+    };
+    assert!(matches!(&effects[..], [Effect::Http(request)] if request.url == "https://a.example/c/a"));
+    let Step::Done(Answer::Written(outcomes)) = driver.answer(204, "") else {
+        panic!("not written")
+    };
     assert!(matches!(
-        driver.answer(500, ""),
-        Step::Failed(Failure::Uncertain(_))
+        outcomes[..],
+        [Outcome::Rejected(_), Outcome::Rejected(_), Outcome::Accepted(_)]
     ));
 }

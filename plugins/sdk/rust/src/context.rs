@@ -5,10 +5,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
-use crate::{
-    Append, Effect, EffectResult, Failure, HttpError, Moment, Rename, Request, Response,
-    http_failure,
-};
+use crate::{Append, Effect, EffectResult, Failure, HttpError, Moment, Rename, Request, Response, http_failure};
 
 /// What passes between a task and the runtime.
 #[derive(Default)]
@@ -60,14 +57,9 @@ impl Ctx {
     ///
     /// # Errors
     /// Only where the host breaks the contract; each request has its own result.
-    pub async fn http_all(
-        &self,
-        requests: Vec<Request>,
-    ) -> Result<Vec<Result<Response, HttpError>>, Failure> {
+    pub async fn http_all(&self, requests: Vec<Request>) -> Result<Vec<Result<Response, HttpError>>, Failure> {
         let count = requests.len();
-        let results = self
-            .perform(requests.into_iter().map(Effect::Http).collect())
-            .await;
+        let results = self.perform(requests.into_iter().map(Effect::Http).collect()).await;
         if results.len() != count {
             return Err(unexpected());
         }

@@ -1,8 +1,6 @@
 //! What an author implements.
 
-use crate::{
-    Ctx, Description, Failure, Field, Object, Operation, Outcome, Problem, Settings, Target,
-};
+use crate::{Ctx, Description, Failure, Field, Object, Operation, Outcome, Problem, Settings, Target};
 
 /// A destination, opened under its settings. It keeps no state between tasks, as the host may replay them.
 #[allow(async_fn_in_trait, reason = "plugins are single-threaded")]

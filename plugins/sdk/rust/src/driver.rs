@@ -1,8 +1,6 @@
 //! Drives a destination in native tests, the test being its host.
 
-use crate::{
-    Destination, EffectResult, Moment, Problem, Response, Runtime, Settings, Step, Target, Work,
-};
+use crate::{Destination, EffectResult, Moment, Problem, Response, Runtime, Settings, Step, Target, Work};
 
 /// An opened destination with one task at a time.
 pub struct Driver<D> {

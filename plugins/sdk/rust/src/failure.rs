@@ -16,10 +16,7 @@ pub fn http_failure(error: HttpError) -> Failure {
 /// The failure of a write that was answered with a status other than success.
 pub fn status_failure(response: &Response) -> Failure {
     let status = response.status;
-    let text: String = String::from_utf8_lossy(&response.body)
-        .chars()
-        .take(500)
-        .collect();
+    let text: String = String::from_utf8_lossy(&response.body).chars().take(500).collect();
     let message = format!("HTTP {status}: {text}");
     let wait_ms = retry_after_ms(response);
     match status {
@@ -40,9 +37,6 @@ pub fn status_failure(response: &Response) -> Failure {
 
 /// `Retry-After` in seconds, as milliseconds. A date is left to the host's own back-off.
 fn retry_after_ms(response: &Response) -> Option<u32> {
-    let (_, value) = response
-        .headers
-        .iter()
-        .find(|(name, _)| name == "retry-after")?;
+    let (_, value) = response.headers.iter().find(|(name, _)| name == "retry-after")?;
     value.trim().parse::<u32>().ok()?.checked_mul(1000)
 }

@@ -6,8 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::{
-    Answer, Ctx, Description, Destination, EffectResult, Failure, Moment, Problem, Settings, Step,
-    Target, Work,
+    Answer, Ctx, Description, Destination, EffectResult, Failure, Moment, Problem, Settings, Step, Target, Work,
 };
 
 struct Task {
@@ -78,11 +77,7 @@ impl<D: Destination> Runtime<D> {
     }
 
     fn advance(&mut self, id: u32, mut task: Task) -> Step {
-        match task
-            .future
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()))
-        {
+        match task.future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(answer)) => Step::Done(answer),
             Poll::Ready(Err(failure)) => Step::Failed(failure),
             Poll::Pending => match task.ctx.0.effects.take() {
@@ -90,19 +85,13 @@ impl<D: Destination> Runtime<D> {
                     self.tasks.insert(id, task);
                     Step::Perform(effects)
                 }
-                None => Step::Failed(Failure::Fatal(
-                    "the plugin awaits something that is no effect".into(),
-                )),
+                None => Step::Failed(Failure::Fatal("the plugin awaits something that is no effect".into())),
             },
         }
     }
 }
 
-async fn answer<D: Destination>(
-    destination: Rc<D>,
-    ctx: Ctx,
-    work: Work,
-) -> Result<Answer, Failure> {
+async fn answer<D: Destination>(destination: Rc<D>, ctx: Ctx, work: Work) -> Result<Answer, Failure> {
     match work {
         Work::Check => destination.check(&ctx).await.map(Answer::Checked),
         Work::Objects => destination.objects(&ctx).await.map(Answer::Objects),
@@ -110,8 +99,6 @@ async fn answer<D: Destination>(
         Work::Write(batch) => destination.write(&ctx, &batch).await.map(Answer::Written),
         Work::Finish => destination.finish(&ctx).await.map(|()| Answer::Finished),
         Work::Abort => destination.abort(&ctx).await.map(|()| Answer::Aborted),
-        Work::Poll(_) | Work::Lookup(_) => Err(Failure::Fatal(
-            "this plugin does not poll or look up".into(),
-        )),
+        Work::Poll(_) | Work::Lookup(_) => Err(Failure::Fatal("this plugin does not poll or look up".into())),
     }
 }
