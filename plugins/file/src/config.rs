@@ -1,0 +1,111 @@
+//! The destination's `config`.
+
+use outflow_plugin_sdk::{Problem, Run};
+use serde::Deserialize;
+
+/// The schema that the host checks `config` against.
+pub const SCHEMA: &str = r#"{
+  "$schema": "https://json-schema.org/draft/2020-12/schema",
+  "type": "object",
+  "required": ["mode", "format", "path"],
+  "additionalProperties": false,
+  "properties": {
+    "mode": {"enum": ["mirror", "changes"], "description": "mirror: one file with every current record, replaced in one step. changes: a file per run with one line per operation."},
+    "format": {"enum": ["jsonl", "csv"], "description": "jsonl: one JSON text per line. csv: RFC 4180 with a header; null is empty, an empty text is two quotes."},
+    "path": {"type": "string", "minLength": 1, "description": "A path relative to the granted folder. {sync}, {run} and {date} (UTC) are filled in; a change log's path needs {run}."},
+    "previous": {"type": "boolean", "default": false, "description": "Whether a jsonl change log tells the record as last acknowledged, too."}
+  }
+}"#;
+
+/// What the file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Every current record.
+    Mirror,
+    /// One line per operation of a run.
+    Changes,
+}
+
+/// How it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// JSON Lines.
+    Jsonl,
+    /// RFC 4180 with a header.
+    Csv,
+}
+
+/// The whole of it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub mode: Mode,
+    pub format: Format,
+    pub path: String,
+    #[serde(default)]
+    pub previous: bool,
+}
+
+impl Config {
+    /// Reads and checks it.
+    pub fn read(text: &str) -> Result<Config, Problem> {
+        let config: Config = serde_json::from_str(text).map_err(|error| problem("", &error.to_string()))?;
+        let foreign = config.path.starts_with('/') || config.path.contains(['\\', '\0']);
+        if foreign || config.path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return Err(problem(
+                "/path",
+                "must be a path relative to the granted folder, without `.` or `..`",
+            ));
+        }
+        if config.mode == Mode::Changes && !config.path.contains("{run}") {
+            return Err(problem(
+                "/path",
+                "needs `{run}`: otherwise each run's change log replaces the one before",
+            ));
+        }
+        if config.previous && (config.mode, config.format) != (Mode::Changes, Format::Jsonl) {
+            return Err(problem(
+                "/previous",
+                "only a change log in jsonl has room for the previous record",
+            ));
+        }
+        Ok(config)
+    }
+
+    /// The path with its slots filled in.
+    pub fn path_of(&self, run: Option<&Run>) -> Result<String, Problem> {
+        let (sync, number, started) = run.map_or(("sync", 0, 0), |run| (&run.sync, run.number, run.started));
+        let path = self.path.replace("{sync}", sync).replace("{run}", &number.to_string());
+        let path = path.replace("{date}", &date(started));
+        match path.contains(['{', '}']) {
+            true => Err(problem(
+                "/path",
+                "has an unknown slot; there are {sync}, {run} and {date}",
+            )),
+            false => Ok(path),
+        }
+    }
+}
+
+fn problem(path: &str, message: &str) -> Problem {
+    Problem {
+        path: path.into(),
+        message: message.into(),
+    }
+}
+
+/// The UTC day of a time in milliseconds since 1970, after Howard Hinnant's `civil_from_days`: years begin in March, so
+/// that the leap day is a year's last, and repeat every 146,097 days.
+pub fn date(ms: u64) -> String {
+    let days = ms / 86_400_000 + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}

@@ -1,0 +1,122 @@
+//! `file`: JSON Lines or CSV in the folder that the destination's file grants.
+//!
+//! ```json
+//! { "mode": "mirror", "format": "csv", "path": "aircraft.csv" }
+//! { "mode": "changes", "format": "jsonl", "path": "{sync}/{date}-{run}.jsonl", "previous": true }
+//! ```
+//!
+//! A run writes to a `.part` file of its own. It gets its final name when the run finishes, so that a reader sees the
+//! old file or the new one, never half of one; records count from then on.
+
+mod config;
+mod line;
+#[cfg(test)]
+mod tests;
+
+use config::{Config, Format, Mode};
+use outflow_plugin_sdk::*;
+
+/// The opened destination.
+pub struct File {
+    config: Config,
+    columns: Vec<String>,
+    /// Where the run's records end up.
+    path: String,
+    /// Where they are until the run finishes.
+    part: String,
+}
+
+impl Destination for File {
+    fn describe() -> Description {
+        Description {
+            name: "file".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            summary: "Writes JSON Lines or CSV: a mirror of the model, or a log of each run's changes".into(),
+            config_schema: config::SCHEMA.into(),
+            secrets: vec![],
+            abilities: Abilities::FINISH,
+        }
+    }
+
+    fn open(settings: Settings) -> Result<(Self, Target), Vec<Problem>> {
+        let config = Config::read(&settings.config).map_err(|problem| vec![problem])?;
+        let path = config.path_of(settings.run.as_ref()).map_err(|problem| vec![problem])?;
+        let number = settings.run.as_ref().map_or(0, |run| run.number);
+        let mirror = config.mode == Mode::Mirror;
+        let target = Target {
+            kinds: if mirror { Kinds::UPSERT } else { Kinds::all() },
+            limits: Limits {
+                records: 10_000,
+                bytes: 4 << 20,
+                concurrency: 1,
+                mixed: true,
+                all_or_nothing: true,
+            },
+            counting: Counting::Finish,
+            equality: Equality::Exact,
+            whole: mirror,
+            idempotent: false,
+            previous: config.previous,
+            matching: false,
+        };
+        let columns = settings.fields.into_iter().map(|field| field.name).collect();
+        Ok((
+            File {
+                config,
+                columns,
+                part: format!("{path}.{number}.part"),
+                path,
+            },
+            target,
+        ))
+    }
+
+    async fn write(&self, ctx: &Ctx, batch: &[Operation]) -> Result<Vec<Outcome>, Failure> {
+        let mut data = String::new();
+        for operation in batch {
+            if self.config.mode == Mode::Mirror && operation.kind != Kind::Upsert {
+                return Err(Failure::Fatal(format!(
+                    "a mirror takes upserts only, not {:?}",
+                    operation.kind
+                )));
+            }
+            match (self.config.format, self.config.mode) {
+                (Format::Jsonl, Mode::Mirror) => data.push_str(&operation.fields),
+                (Format::Jsonl, Mode::Changes) => line::change(&mut data, operation, self.config.previous),
+                (Format::Csv, mode) => line::csv(&mut data, operation, mode, &self.columns)
+                    .map_err(|error| Failure::Fatal(format!("a record is no JSON object: {error}")))?,
+            }
+            data.push('\n');
+        }
+        self.append(ctx, data, Covers::Batch).await?;
+        Ok(vec![Outcome::Accepted(None); batch.len()])
+    }
+
+    async fn finish(&self, ctx: &Ctx) -> Result<(), Failure> {
+        // A run without a record must leave a file too: an empty mirror is an empty file.
+        self.append(ctx, String::new(), Covers::Nothing).await?;
+        ctx.rename(&self.part, &self.path).await
+    }
+
+    async fn abort(&self, ctx: &Ctx) -> Result<(), Failure> {
+        ctx.remove(&self.part).await
+    }
+}
+
+impl File {
+    async fn append(&self, ctx: &Ctx, data: String, covers: Covers) -> Result<(), Failure> {
+        let preamble = match self.config.format {
+            Format::Csv => line::header(self.config.mode, &self.columns).into_bytes(),
+            Format::Jsonl => Vec::new(),
+        };
+        ctx.append(Append {
+            path: self.part.clone(),
+            preamble,
+            data: data.into_bytes(),
+            covers,
+        })
+        .await
+    }
+}
+
+export!(File);

@@ -1,0 +1,44 @@
+//! What an author implements.
+
+use crate::{Ctx, Description, Failure, Field, Object, Operation, Outcome, Problem, Settings, Target};
+
+/// A destination, opened under its settings. It keeps no state between tasks, as the host may replay them.
+#[allow(async_fn_in_trait, reason = "plugins are single-threaded")]
+pub trait Destination: Sized + 'static {
+    /// What this plugin is.
+    fn describe() -> Description;
+
+    /// Opens the destination, without a network.
+    ///
+    /// # Errors
+    /// Everything that is wrong in the settings.
+    fn open(settings: Settings) -> Result<(Self, Target), Vec<Problem>>;
+
+    /// Writes a batch: one outcome per operation, in order.
+    async fn write(&self, ctx: &Ctx, batch: &[Operation]) -> Result<Vec<Outcome>, Failure>;
+
+    /// Says whether the destination can be reached, and which account the credentials belong to.
+    async fn check(&self, _ctx: &Ctx) -> Result<Option<String>, Failure> {
+        Ok(None)
+    }
+
+    /// Lists what can be written to; for plugins with the ability `objects`.
+    async fn objects(&self, _ctx: &Ctx) -> Result<Vec<Object>, Failure> {
+        Err(Failure::Fatal("this plugin does not list objects".into()))
+    }
+
+    /// Lists the fields of an object; for plugins with the ability `fields`.
+    async fn fields(&self, _ctx: &Ctx, _object: &str) -> Result<Vec<Field>, Failure> {
+        Err(Failure::Fatal("this plugin does not list fields".into()))
+    }
+
+    /// Makes the run's records count; for plugins with the ability `finish`.
+    async fn finish(&self, _ctx: &Ctx) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Leaves nothing half done after a run that stopped early; for plugins with the ability `finish`.
+    async fn abort(&self, _ctx: &Ctx) -> Result<(), Failure> {
+        Ok(())
+    }
+}

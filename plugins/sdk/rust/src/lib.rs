@@ -1,0 +1,67 @@
+//! Write an Outflow destination as straight-line async code.
+//!
+//! Implement [`Destination`] and name the type in [`export!`]. A plugin asks the host for everything through [`Ctx`]:
+//! `ctx.http(request).await?`. Tests drive the same code natively, without a network, through [`Driver`].
+
+mod context;
+mod destination;
+mod driver;
+mod failure;
+mod runtime;
+
+/// The contract's types and exports, as generated from `wit/destination.wit`.
+#[allow(missing_docs, clippy::all)]
+pub mod bindings {
+    wit_bindgen::generate!({
+        path: "../../../wit",
+        world: "destination",
+        pub_export_macro: true,
+        export_macro_name: "export_component",
+        default_bindings_module: "outflow_plugin_sdk::bindings",
+    });
+}
+
+pub use bindings::outflow::destination::types::*;
+pub use context::Ctx;
+pub use destination::Destination;
+pub use driver::Driver;
+pub use failure::{http_failure, status_failure};
+pub use runtime::Runtime;
+
+/// Exports a [`Destination`] as the plugin of this crate. Does nothing outside of wasm, so tests run natively.
+#[macro_export]
+macro_rules! export {
+    ($destination:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        mod component {
+            use super::*;
+            use $crate::bindings::exports::outflow::destination::plugin::Guest;
+
+            thread_local! {
+                static RUNTIME: std::cell::RefCell<$crate::Runtime<$destination>> = Default::default();
+            }
+
+            struct Component;
+
+            impl Guest for Component {
+                fn describe() -> $crate::Description {
+                    $crate::Runtime::<$destination>::describe()
+                }
+                fn open(settings: $crate::Settings) -> Result<$crate::Target, Vec<$crate::Problem>> {
+                    RUNTIME.with_borrow_mut(|runtime| runtime.open(settings))
+                }
+                fn start(task: u32, moment: $crate::Moment, work: $crate::Work) -> $crate::Step {
+                    RUNTIME.with_borrow_mut(|runtime| runtime.start(task, moment, work))
+                }
+                fn resume(task: u32, now: u64, results: Vec<$crate::EffectResult>) -> $crate::Step {
+                    RUNTIME.with_borrow_mut(|runtime| runtime.resume(task, now, results))
+                }
+                fn cancel(task: u32) {
+                    RUNTIME.with_borrow_mut(|runtime| runtime.cancel(task))
+                }
+            }
+
+            $crate::bindings::export_component!(Component with_types_in $crate::bindings);
+        }
+    };
+}
