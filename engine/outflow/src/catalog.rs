@@ -13,7 +13,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::Connection;
@@ -83,8 +83,9 @@ impl Catalog {
         };
         let mut connection = Connection::open(&path).map_err(database)?;
         connection.busy_timeout(BUSY).map_err(database)?;
+        write_ahead(&connection).map_err(database)?;
         connection
-            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")
+            .execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")
             .map_err(database)?;
         let found = schema::migrate(&mut connection).map_err(database)?;
         if found > schema::FORMAT {
@@ -129,6 +130,22 @@ impl Catalog {
         CatalogError::Database {
             path: self.path.clone(),
             source,
+        }
+    }
+}
+
+/// Lets readers and writers work beside each other. SQLite does not wait here where several processes open a new file at
+/// once, so we do.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match connection.execute_batch("PRAGMA journal_mode = WAL") {
+            Err(error)
+                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) && begun.elapsed() < BUSY =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            done => return done,
         }
     }
 }

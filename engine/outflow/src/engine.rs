@@ -128,14 +128,17 @@ impl Default for PlanOptions {
 /// A run under way.
 pub struct RunHandle {
     control: Control,
+    /// Watched since before it began: the first event may be who must be waited for.
+    first: Option<broadcast::Receiver<Event>>,
     task: JoinHandle<Result<Report, Error>>,
 }
 
 impl RunHandle {
-    /// Its progress from now on.
+    /// Its progress, from its beginning where this is called first, else from now on. No event says that the run is
+    /// over; [`wait`](Self::wait) does.
     #[must_use]
-    pub fn events(&self) -> broadcast::Receiver<Event> {
-        self.control.watch()
+    pub fn events(&mut self) -> broadcast::Receiver<Event> {
+        self.first.take().unwrap_or_else(|| self.control.watch())
     }
 
     /// What stops it: nothing more is sent, what is in flight is waited for and recorded.
@@ -189,14 +192,11 @@ impl Engine {
     /// Begins a run, by hand. Where the sync is being run, it waits as the follow-up.
     #[must_use]
     pub fn run(&self, sync: &str, options: RunOptions) -> RunHandle {
-        self.begin(sync, options, Trigger::Manual)
-    }
-
-    pub(crate) fn begin(&self, sync: &str, options: RunOptions, trigger: Trigger) -> RunHandle {
         let control = Control::default();
+        let first = Some(control.watch());
         let (engine, slug, watched) = (self.clone(), sync.to_owned(), control.clone());
-        let task = tokio::spawn(async move { engine.run_to_end(&slug, options, trigger, watched).await });
-        RunHandle { control, task }
+        let task = tokio::spawn(async move { engine.run_to_end(&slug, options, watched).await });
+        RunHandle { control, first, task }
     }
 
     /// Takes the model's present state as what the destination has. Nothing is sent.
@@ -324,13 +324,8 @@ impl Engine {
         }
     }
 
-    async fn run_to_end(
-        &self,
-        slug: &str,
-        mut options: RunOptions,
-        trigger: Trigger,
-        control: Control,
-    ) -> Result<Report, Error> {
+    async fn run_to_end(&self, slug: &str, mut options: RunOptions, control: Control) -> Result<Report, Error> {
+        let trigger = Trigger::Manual;
         self.sync(slug)?;
         let catalog = &self.inner.catalog;
         let created = Utc::now();
@@ -354,13 +349,8 @@ impl Engine {
                 };
                 catalog.enqueue(id, &wanted)?;
                 tell_waiting(&control, holder);
-                let Some(lock) = self.wait_for_lock(slug, &control).await? else {
-                    return Err(Error::Running {
-                        sync: slug.to_owned(),
-                        holder: None,
-                    });
-                };
-                lock
+                let lock = self.wait_for_lock(slug, &control).await?;
+                lock.ok_or_else(|| Error::Cancelled { sync: slug.to_owned() })?
             }
         };
         // Whatever waits is served by this run, which begins after it was asked for.
@@ -370,14 +360,40 @@ impl Engine {
                 options.force |= waiting.force;
                 set_off = (waiting.trigger, waiting.created_at.min(created));
             }
-            // Another's run, begun after this was asked for, has served it.
-            None => {
+            // Another's run, begun after this was asked for, has served it, except that it had none of its approvals.
+            None if options.allow.is_empty() => {
                 if let Some(report) = self.served(id, slug, created)? {
                     return Ok(report);
                 }
             }
+            None => {}
         }
         self.record(id, slug, lock, options, set_off, control, false).await
+    }
+
+    /// Runs the follow-up that waits. None where none does any more once the sync is free: another process has run it.
+    pub(crate) async fn run_queued(&self, slug: &str, control: Control) -> Result<Option<Report>, Error> {
+        let catalog = &self.inner.catalog;
+        let id = catalog.sync(slug, &self.inner.user, Utc::now())?.id;
+        let lock = match self.lock(slug)? {
+            Ok(lock) => lock,
+            Err(_) => match self.wait_for_lock(slug, &control).await? {
+                Some(lock) => lock,
+                None => return Ok(None),
+            },
+        };
+        let Some(waiting) = catalog.dequeue(id)? else {
+            return Ok(None);
+        };
+        let options = RunOptions {
+            full_resync: waiting.full_resync,
+            force: waiting.force,
+            ..RunOptions::default()
+        };
+        let set_off = (waiting.trigger, waiting.created_at);
+        self.record(id, slug, lock, options, set_off, control, false)
+            .await
+            .map(Some)
     }
 
     /// The report of a run that began after this instant, if one has.

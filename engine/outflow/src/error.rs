@@ -30,6 +30,14 @@ pub enum Error {
         /// Who runs it, where that is known.
         holder: Option<Holder>,
     },
+    /// It was cancelled before it could begin.
+    #[error(
+        "cancelled while it waited for the present run of `{sync}`; it stays queued, and the next run does its work"
+    )]
+    Cancelled {
+        /// The sync.
+        sync: String,
+    },
     /// There is no plan.
     #[error(transparent)]
     Plan(#[from] RunError),

@@ -22,3 +22,4 @@ pub use outflow_core::destination::{self, Plugins};
 pub use outflow_core::report::{Control, Counts, Event, Report, Split, Stage, Status};
 pub use outflow_core::run::{Preview, PreviewOptions};
 pub use outflow_core::{operation, outcome, project};
+pub use outflow_plugin::{Bundled, Found, HostError, Limits, Registry, RegistryOptions};

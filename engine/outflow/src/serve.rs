@@ -5,12 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use outflow_core::project::sync::Sync;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 
-use crate::catalog::Trigger;
-use crate::engine::{Engine, RunOptions};
+use crate::engine::Engine;
 use crate::{Control, Error};
 
 /// Between two looks at the clock and the queue. Short, because a clock may be set and another process may queue.
@@ -48,85 +46,70 @@ impl Engine {
 struct Serving<'a> {
     engine: &'a Engine,
     slots: Arc<Semaphore>,
-    running: BTreeMap<String, Control>,
-    tasks: JoinSet<String>,
+    running: BTreeMap<String, Running>,
+    tasks: JoinSet<()>,
+}
+
+struct Running {
+    control: Control,
+    task: AbortHandle,
 }
 
 impl Serving<'_> {
-    /// Starts every enabled sync whose time has come, or for which a follow-up waits.
+    /// Queues every enabled sync whose time has come, and starts what is queued.
     fn start_due(&mut self) -> Result<(), Error> {
-        let queued = self.engine.catalog().queued()?;
-        let syncs: Vec<&Sync> = self
-            .engine
-            .project()
-            .syncs
-            .values()
-            .filter(|sync| !sync.disabled)
-            .collect();
-        for sync in syncs {
-            let row = self.engine.catalog().sync(&sync.slug, self.engine.user(), Utc::now())?;
-            if self.running.contains_key(&sync.slug) {
-                continue;
-            }
-            if queued.contains(&row.id) {
-                self.start(&sync.slug, Trigger::Manual);
-                continue;
-            }
-            let Some(schedule) = self.engine.schedule_of(sync) else {
-                continue;
-            };
+        let (catalog, user) = (self.engine.catalog(), self.engine.user());
+        let mut served = BTreeMap::new();
+        for sync in self.engine.project().syncs.values().filter(|sync| !sync.disabled) {
             let now = Utc::now();
-            let due = schedule
-                .next_after(row.ticked_at.unwrap_or(row.created_at))
-                .is_some_and(|at| at <= now);
-            // Marked before it runs, with now: ticks that were missed are one, and another process's is not ours.
-            if due && self.engine.catalog().mark_tick(row.id, row.ticked_at, now)? {
-                self.start(&sync.slug, Trigger::Schedule);
+            let row = catalog.sync(&sync.slug, user, now)?;
+            let last = row.ticked_at.unwrap_or(row.created_at);
+            let next = self
+                .engine
+                .schedule_of(sync)
+                .and_then(|schedule| schedule.next_after(last));
+            // Marked with now: ticks that were missed are one.
+            if next.is_some_and(|at| at <= now) {
+                catalog.tick(row.id, row.ticked_at, user, now)?;
+            }
+            served.insert(row.id, &sync.slug);
+        }
+        for slug in catalog.queued()?.iter().filter_map(|id| served.get(id)) {
+            if !self.running.contains_key(*slug) {
+                self.start(slug);
             }
         }
         Ok(())
     }
 
-    fn start(&mut self, slug: &str, trigger: Trigger) {
-        let (engine, slots, slug) = (self.engine.clone(), Arc::clone(&self.slots), slug.to_owned());
+    fn start(&mut self, slug: &str) {
+        let (engine, slots, owned) = (self.engine.clone(), Arc::clone(&self.slots), slug.to_owned());
         let control = Control::default();
-        self.running.insert(slug.clone(), control.clone());
-        self.tasks.spawn(async move {
-            let permit = tokio::select! {
-                permit = slots.acquire() => permit,
-                () = control.cancelled() => return slug,
+        let watched = control.clone();
+        let task = self.tasks.spawn(async move {
+            let _slot = tokio::select! {
+                slot = slots.acquire() => slot,
+                () = watched.cancelled() => return,
             };
-            let run = engine.begin(&slug, RunOptions::default(), trigger);
-            let running = run.control();
-            let mut wait = std::pin::pin!(run.wait());
-            let result = tokio::select! {
-                result = &mut wait => result,
-                () = control.cancelled() => {
-                    running.cancel();
-                    wait.await
-                }
-            };
-            drop(permit);
-            match result {
-                Ok(report) => tracing::info!(sync = slug, status = report.status.as_str(), "run ended"),
-                Err(error) => tracing::error!(sync = slug, "{error}"),
+            match engine.run_queued(&owned, watched).await {
+                Ok(Some(report)) => tracing::info!(sync = owned, status = report.status.as_str(), "run ended"),
+                Ok(None) => {}
+                Err(error) => tracing::error!(sync = owned, "{error}"),
             }
-            slug
         });
+        self.running.insert(slug.to_owned(), Running { control, task });
     }
 
-    fn ended(&mut self, ended: Result<String, tokio::task::JoinError>) {
-        match ended {
-            Ok(slug) => {
-                self.running.remove(&slug);
-            }
-            Err(error) => tracing::error!("a run broke off: {error}"),
+    fn ended(&mut self, ended: Result<(), JoinError>) {
+        if let Err(error) = ended {
+            tracing::error!("a run broke off: {error}");
         }
+        self.running.retain(|_, running| !running.task.is_finished());
     }
 
     async fn stop(mut self) {
-        for control in self.running.values() {
-            control.cancel();
+        for running in self.running.values() {
+            running.control.cancel();
         }
         while self.tasks.join_next().await.is_some() {}
     }

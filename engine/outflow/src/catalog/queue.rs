@@ -1,7 +1,7 @@
 //! The queue: a trigger during a run makes one follow-up, durable before it is answered (rule 30).
 
 use chrono::{DateTime, Utc};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use super::runs::word;
@@ -67,27 +67,7 @@ impl Catalog {
     /// # Errors
     /// When the catalog cannot be written.
     pub fn enqueue(&self, sync: i64, wanted: &FollowUp) -> Result<Queued, CatalogError> {
-        self.write(|tx| {
-            let waited = tx
-                .query_row("SELECT 1 FROM queue WHERE sync = ?", [sync], |_| Ok(()))
-                .optional()?
-                .is_some();
-            tx.execute(
-                "INSERT INTO queue (sync, trigger, by, full_resync, force, created_at) VALUES (?, ?, ?, ?, ?, ?)
-                 ON CONFLICT (sync) DO UPDATE SET
-                     force = force OR excluded.force,
-                     full_resync = full_resync OR excluded.full_resync",
-                params![
-                    sync,
-                    wanted.trigger.as_str(),
-                    wanted.by,
-                    wanted.full_resync,
-                    wanted.force,
-                    written(wanted.created_at)
-                ],
-            )?;
-            Ok(if waited { Queued::Joined } else { Queued::New })
-        })
+        self.write(|tx| put(tx, sync, wanted))
     }
 
     /// Takes the follow-up that waits, if there is one. Call it with the sync's lock held: then it is run, or queued
@@ -102,7 +82,7 @@ impl Catalog {
         })
     }
 
-    /// The syncs for which a follow-up waits, by id.
+    /// The syncs for which a follow-up waits, by id, the longest waiting first.
     ///
     /// # Errors
     /// When the catalog cannot be read.
@@ -113,6 +93,28 @@ impl Catalog {
                 .collect()
         })
     }
+}
+
+pub(super) fn put(tx: &Transaction<'_>, sync: i64, wanted: &FollowUp) -> rusqlite::Result<Queued> {
+    let waited = tx
+        .query_row("SELECT 1 FROM queue WHERE sync = ?", [sync], |_| Ok(()))
+        .optional()?
+        .is_some();
+    tx.execute(
+        "INSERT INTO queue (sync, trigger, by, full_resync, force, created_at) VALUES (?, ?, ?, ?, ?, ?)
+         ON CONFLICT (sync) DO UPDATE SET
+             force = force OR excluded.force,
+             full_resync = full_resync OR excluded.full_resync",
+        params![
+            sync,
+            wanted.trigger.as_str(),
+            wanted.by,
+            wanted.full_resync,
+            wanted.force,
+            written(wanted.created_at)
+        ],
+    )?;
+    Ok(if waited { Queued::Joined } else { Queued::New })
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<FollowUp> {

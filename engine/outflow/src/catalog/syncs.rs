@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use outflow_core::ledger::Note;
 use rusqlite::{OptionalExtension, Row, params};
 
+use super::queue::{self, FollowUp, Trigger};
 use super::{Catalog, CatalogError, time, time_if_any, written};
 
 /// A sync as the catalog knows it.
@@ -78,18 +79,36 @@ impl Catalog {
         .map(drop)
     }
 
-    /// Marks that a sync's schedule fired, where `seen` is still its last mark. False where another process was faster:
-    /// then the tick is not ours (rule 37).
+    /// Marks that a sync's schedule fired, where `seen` is still its last mark, and queues its run with the same stroke:
+    /// whatever dies now, the tick is neither lost nor run twice. False where another process was faster: then the tick
+    /// is not ours (rule 37).
     ///
     /// # Errors
     /// When the catalog cannot be written.
-    pub fn mark_tick(&self, sync: i64, seen: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<bool, CatalogError> {
+    pub fn tick(
+        &self,
+        sync: i64,
+        seen: Option<DateTime<Utc>>,
+        by: &str,
+        now: DateTime<Utc>,
+    ) -> Result<bool, CatalogError> {
+        let wanted = FollowUp {
+            trigger: Trigger::Schedule,
+            by: by.to_owned(),
+            full_resync: false,
+            force: false,
+            created_at: now,
+        };
         self.write(|tx| {
             let marked = tx.execute(
                 "UPDATE syncs SET ticked_at = ?3 WHERE id = ?1 AND ticked_at IS ?2",
                 params![sync, seen.map(written), written(now)],
             )?;
-            Ok(marked > 0)
+            if marked == 0 {
+                return Ok(false);
+            }
+            queue::put(tx, sync, &wanted)?;
+            Ok(true)
         })
     }
 }

@@ -164,9 +164,12 @@ fn rule_37_a_tick_belongs_to_one_process() {
     let other = Catalog::open(&folder.path().join("state")).unwrap();
     let sync = catalog.sync("a", "ann", now()).unwrap().id;
     let later = now() + TimeDelta::hours(1);
-    assert!(catalog.mark_tick(sync, None, now()).unwrap());
-    assert!(!other.mark_tick(sync, None, now()).unwrap(), "another was faster");
-    assert!(other.mark_tick(sync, Some(now()), later).unwrap());
+    assert!(catalog.tick(sync, None, "ann", now()).unwrap());
+    assert!(!other.tick(sync, None, "bob", now()).unwrap(), "another was faster");
+    let queued = catalog.dequeue(sync).unwrap().unwrap();
+    assert_eq!((queued.trigger, queued.by.as_str()), (Trigger::Schedule, "ann"));
+    assert_eq!(catalog.dequeue(sync).unwrap(), None);
+    assert!(other.tick(sync, Some(now()), "bob", later).unwrap());
     assert_eq!(catalog.find_sync("a").unwrap().unwrap().ticked_at, Some(later));
 }
 
@@ -210,4 +213,26 @@ fn a_newer_catalog_is_refused_and_left_as_it_is() {
     assert!(error.to_string().contains("has format 99"), "{error}");
     let format: i64 = raw.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     assert_eq!(format, 99);
+}
+
+#[test]
+fn many_processes_may_open_a_new_catalog_at_once() {
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        let start = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            let opened: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        start.wait();
+                        Catalog::open(&state).map(drop)
+                    })
+                })
+                .collect();
+            for opened in opened {
+                opened.join().unwrap().unwrap();
+            }
+        });
+    }
 }
