@@ -137,7 +137,7 @@ impl LedgerError {
 }
 
 /// An attached ledger.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Ledger {
     meta: Option<Meta>,
     writable: bool,

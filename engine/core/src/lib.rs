@@ -13,6 +13,7 @@ pub mod operation;
 pub mod outcome;
 pub mod plan;
 pub mod project;
+pub mod record;
 pub mod report;
 pub mod run;
 pub mod schedule;

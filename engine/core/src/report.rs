@@ -129,6 +129,9 @@ pub struct Report {
     pub message: Option<String>,
     /// Its counts.
     pub counts: Counts,
+    /// Whether it failed because the project must be mended.
+    #[serde(default)]
+    pub configuration: bool,
     /// What a person should know besides: held removals, a shortcut taken, a plugin that changed.
     pub notes: Vec<String>,
 }

@@ -17,15 +17,16 @@ use crate::delivery::budgets::Budgets;
 use crate::delivery::{Delivered, Delivery, End, deliver};
 use crate::destination::{Destination, OpenError, Plugins, RunInfo};
 use crate::journal::{FORMAT, Header, Journal, JournalError, Reader};
-use crate::ledger::{Binding, Folded, Ledger, LedgerError, Note, Unsettled};
+use crate::ledger::{Binding, Folded, Ledger, LedgerError, Note};
 use crate::outcome::Failure;
 use crate::plan::{self, Invalid, Operations, PlanError, Planned};
 use crate::project::Project;
 use crate::project::diagnostic::Diagnostics;
+use crate::record::Record;
 use crate::report::{Control, Counts, Event, Report, Stage, Status};
 use crate::warehouse::{Connection, Interrupter, WarehouseError};
 
-use compile::Compiled;
+use compile::{Access, Compiled};
 use lock::SyncLock;
 
 pub use preview::{Preview, PreviewOptions, preview};
@@ -73,12 +74,8 @@ pub struct Finished {
     pub report: Report,
     /// What the catalog is to remember of the ledger, where it was opened.
     pub note: Option<Note>,
-    /// Whether it failed because the project is wrong.
-    pub configuration: bool,
-    /// What was attempted and not accepted, as of now.
-    pub unsettled: Vec<Unsettled>,
-    /// Rows that could not be sent, the first thousand.
-    pub invalid: Vec<Invalid>,
+    /// What did not get through, where the run came as far as a plan.
+    pub record: Option<Record>,
 }
 
 /// Rows that cannot be sent of which a run keeps the reasons.
@@ -164,6 +161,16 @@ pub async fn run(request: RunRequest) -> Finished {
     }
 }
 
+/// Checks everything that can be without the ledger, the sources' rows and the network: the model's SQL, what the sync reads
+/// of it, the destination's configuration and secrets, and what the destination can do.
+///
+/// # Errors
+/// What is wrong.
+pub async fn check(request: &RunRequest) -> Result<(), RunError> {
+    let Compiled { projection, .. } = compiled(request, Access::None).await?;
+    open(request, projection, None).await.map(drop)
+}
+
 /// Takes the model's present state as what the destination has (rule 15). Nothing is sent.
 pub async fn rebaseline(request: RunRequest) -> Finished {
     let mut course = Course {
@@ -192,25 +199,19 @@ fn finished(request: &RunRequest, course: Course, done: Done) -> Finished {
     Finished {
         report: report(request, course.counts, course.notes, status, message),
         note: course.note,
-        configuration: false,
-        unsettled: done.unsettled,
-        invalid: done.invalid,
+        record: Some(done.record),
     }
 }
 
 fn failed(request: &RunRequest, course: Course, error: &RunError) -> Finished {
+    let (status, message) = (error.status(), Some(error.to_string()));
     Finished {
-        report: report(
-            request,
-            course.counts,
-            course.notes,
-            error.status(),
-            Some(error.to_string()),
-        ),
+        report: Report {
+            configuration: error.is_configuration(),
+            ..report(request, course.counts, course.notes, status, message)
+        },
         note: course.note,
-        configuration: error.is_configuration(),
-        unsettled: Vec::new(),
-        invalid: Vec::new(),
+        record: None,
     }
 }
 
@@ -221,6 +222,7 @@ fn report(request: &RunRequest, counts: Counts, notes: Vec<String>, status: Stat
         status,
         message,
         counts,
+        configuration: false,
         notes,
     }
 }
@@ -236,8 +238,7 @@ struct Course {
 struct Done {
     end: End,
     warn: bool,
-    unsettled: Vec<Unsettled>,
-    invalid: Vec<Invalid>,
+    record: Record,
 }
 
 /// A ledger with its connection, as blocking work hands them on.
@@ -254,7 +255,7 @@ impl Course {
             connection,
             projection,
             pinned,
-        } = compiled(request, true).await?;
+        } = compiled(request, Access::Write).await?;
         let interrupter = opened.warehouse.interrupter();
         let (destination, projection) = open(request, projection, Some(run_info(request))).await?;
         let account = destination.check().await.map_err(RunError::Check)?;
@@ -309,12 +310,11 @@ impl Course {
         self.note = desk.ledger.note();
         request.control.tell(Event::Planned { counts: planned.counts });
         if !planned.deliver {
-            let unsettled = unsettled(desk).await?;
+            let record = record(desk, invalid).await?;
             return Ok(Done {
                 end: End::Done,
                 warn: planned.warn,
-                unsettled,
-                invalid,
+                record,
             });
         }
 
@@ -336,8 +336,7 @@ impl Course {
         Ok(Done {
             end: delivered.end,
             warn,
-            unsettled: unsettled(desk).await?,
-            invalid,
+            record: record(desk, invalid).await?,
         })
     }
 
@@ -347,7 +346,7 @@ impl Course {
             connection,
             projection,
             pinned,
-        } = compiled(request, true).await?;
+        } = compiled(request, Access::Write).await?;
         let interrupter = opened.warehouse.interrupter();
         let (destination, projection) = open(request, projection, Some(run_info(request))).await?;
         let account = destination.check().await.map_err(RunError::Check)?;
@@ -379,8 +378,7 @@ impl Course {
         Ok(Done {
             end: End::Done,
             warn: false,
-            unsettled: unsettled(desk).await?,
-            invalid: Vec::new(),
+            record: record(desk, Vec::new()).await?,
         })
     }
 
@@ -410,9 +408,9 @@ fn run_info(request: &RunRequest) -> RunInfo {
     }
 }
 
-async fn compiled(request: &RunRequest, writable: bool) -> Result<Compiled, RunError> {
+async fn compiled(request: &RunRequest, access: Access) -> Result<Compiled, RunError> {
     let job = request.clone();
-    blocking(move || compile::compile(&job, writable)).await
+    blocking(move || compile::compile(&job, access)).await
 }
 
 /// Opens the destination and takes over how it compares.
@@ -499,8 +497,13 @@ async fn commit(request: &RunRequest, mut desk: Desk) -> Result<(Desk, Option<Fo
     .await
 }
 
-async fn unsettled(desk: Desk) -> Result<Vec<Unsettled>, RunError> {
-    blocking(move || Ok(desk.ledger.unsettled(&desk.connection)?)).await
+/// What did not get through, as of now.
+async fn record(desk: Desk, invalid: Vec<Invalid>) -> Result<Record, RunError> {
+    blocking(move || {
+        let unsettled = desk.ledger.unsettled(&desk.connection)?;
+        Ok(Record { unsettled, invalid })
+    })
+    .await
 }
 
 fn remove(path: &Path) -> Result<(), RunError> {

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use outflow_core::destination::Plugins;
 use outflow_core::project::Project;
 use outflow_core::project::sync::{ScheduleConfig, Sync};
+use outflow_core::record::{self, Record};
 use outflow_core::report::{Control, Event, Report};
 use outflow_core::run::lock::{Asked, SyncLock};
 use outflow_core::run::{self, Finished, Preview, PreviewOptions, RunRequest};
@@ -262,6 +263,36 @@ impl Engine {
         }
     }
 
+    /// The rows that did not get through, as the newest run that came as far as a plan left them; with that run's number.
+    /// Reads without a lock.
+    ///
+    /// # Errors
+    /// When the sync is unknown, or the record or the catalog cannot be read.
+    pub fn rejected(&self, sync: &str) -> Result<Option<(u64, Record)>, Error> {
+        let folder = run::lock::folder(&self.inner.state, sync);
+        for run in self.runs(sync, u64::MAX)? {
+            if let Some(record) = Record::read(&record::folder(&folder, run.number))? {
+                return Ok(Some((run.number, record)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Checks a sync beyond its files: the model's SQL, the mappings, the destination's configuration, secrets and
+    /// abilities. Sends nothing.
+    ///
+    /// # Errors
+    /// What is wrong, or that the sync is being run.
+    pub async fn check(&self, sync: &str) -> Result<(), Error> {
+        self.sync(sync)?;
+        let lock = self.lock(sync)?.map_err(|holder| Error::Running {
+            sync: sync.to_owned(),
+            holder,
+        })?;
+        let request = self.request(sync, lock, 0, None, RunOptions::default(), Control::default());
+        Ok(run::check(&request).await?)
+    }
+
     /// The next times of every scheduled sync, at most so many of each.
     ///
     /// # Errors
@@ -413,6 +444,7 @@ impl Engine {
                 status: ended.status,
                 message: ended.message,
                 counts: ended.counts,
+                configuration: false,
                 notes: ended.notes,
             })
         }))
@@ -449,13 +481,19 @@ impl Engine {
         let begun = catalog.begin_run(id, trigger, &self.inner.user, options.full_resync, created, now)?;
         let note = catalog.find_sync(slug)?.and_then(|row| row.ledger);
         let request = self.request(slug, lock, begun.number, note, options, control);
-        let Finished { report, note, .. } = if rebaseline {
+        let Finished { report, note, record } = if rebaseline {
             run::rebaseline(request.clone()).await
         } else {
             run::run(request.clone()).await
         };
         if let Some(note) = note {
             catalog.note_ledger(id, &note)?;
+        }
+        if let Some(record) = record {
+            let folder = record::folder(request.lock.folder(), begun.number);
+            tokio::task::spawn_blocking(move || record.write(&folder))
+                .await
+                .map_err(|error| Error::Broken(error.to_string()))??;
         }
         catalog.end_run(begun.id, &report, Utc::now())?;
         // The lock is let go last.

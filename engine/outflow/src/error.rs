@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use outflow_core::project::diagnostic::Diagnostics;
+use outflow_core::record::RecordError;
 use outflow_core::run::RunError;
 use outflow_core::run::lock::Holder;
 
@@ -52,6 +53,9 @@ pub enum Error {
         /// What happened.
         source: std::io::Error,
     },
+    /// A run's record cannot be written or read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// The task of a run is gone: the program is shutting down.
     #[error("the run broke off: {0}")]
     Broken(String),

@@ -19,6 +19,7 @@ mod serve;
 pub use engine::{Engine, EngineBuilder, PlanOptions, RunHandle, RunOptions, Tick};
 pub use error::Error;
 pub use outflow_core::destination::{self, Plugins};
+pub use outflow_core::record::Record;
 pub use outflow_core::report::{Control, Counts, Event, Report, Split, Stage, Status};
 pub use outflow_core::run::{Preview, PreviewOptions};
 pub use outflow_core::{operation, outcome, project};

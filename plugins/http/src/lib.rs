@@ -65,7 +65,8 @@ impl Destination for Http {
             idempotent: config
                 .insert
                 .as_ref()
-                .is_some_and(|action| action.idempotency_header.is_some()),
+                // A request of several records carries no single operation's key.
+                .is_some_and(|action| action.batch == 1 && action.idempotency_header.is_some()),
             previous: false,
             matching: config.matching(),
         };

@@ -30,7 +30,7 @@ pub struct Folded {
 }
 
 /// An operation that was attempted and not accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Unsettled {
     /// The row's key, a JSON object by column.
     pub key: String,

@@ -6,7 +6,7 @@ use crate::operation::Change;
 use crate::warehouse::{Connection, WarehouseError};
 
 /// One operation of a plan, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Sample {
     /// The difference.
     pub change: String,
@@ -21,7 +21,7 @@ pub struct Sample {
 }
 
 /// A row that cannot be sent (rules 9 and 12).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Invalid {
     /// The row's key, a JSON object by column.
     pub key: String,

@@ -37,8 +37,19 @@ pub struct Opened {
     pub ledger: Ledger,
 }
 
+/// What is done with the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It is left alone, as if there were none.
+    None,
+    /// It is read; a missing one is empty.
+    Read,
+    /// It is changed; a missing one is made.
+    Write,
+}
+
 /// Opens the instance, locks it down, and checks the model and what the sync reads of it.
-pub fn compile(request: &RunRequest, writable: bool) -> Result<Compiled, RunError> {
+pub fn compile(request: &RunRequest, access: Access) -> Result<Compiled, RunError> {
     let project = &request.project;
     let sync = sync(project, &request.sync)?;
     let model = model(project, sync)?;
@@ -53,7 +64,12 @@ pub fn compile(request: &RunRequest, writable: bool) -> Result<Compiled, RunErro
         temp_dir: request.lock.temporary(),
         extension_dirs: request.extensions.clone(),
     })?;
-    let ledger = Ledger::open(&warehouse, &request.lock.ledger(), writable, request.note.as_ref())?;
+    let (path, note) = (request.lock.ledger(), request.note.as_ref());
+    let ledger = match access {
+        Access::None => Ledger::default(),
+        Access::Read => Ledger::open(&warehouse, &path, false, note)?,
+        Access::Write => Ledger::open(&warehouse, &path, true, note)?,
+    };
     let known = ledger.meta().map(|meta| meta.pinned.clone()).unwrap_or_default();
     let sources: Vec<&Source> = model
         .sources

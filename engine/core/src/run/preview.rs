@@ -8,7 +8,7 @@ use crate::plan::{self, Invalid, Sample};
 use crate::report::Counts;
 use crate::warehouse::Connection;
 
-use super::compile::{self, Compiled};
+use super::compile::{self, Access, Compiled};
 use super::{RunError, RunRequest, compiled, interruptible, open, run_info};
 
 /// What a preview shows besides counts.
@@ -21,7 +21,7 @@ pub struct PreviewOptions {
 }
 
 /// What a run would do.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Preview {
     /// The counts up to `withheld`.
     pub counts: Counts,
@@ -45,7 +45,7 @@ pub async fn preview(request: RunRequest, options: PreviewOptions) -> Result<Pre
         connection,
         projection,
         pinned,
-    } = compiled(&request, false).await?;
+    } = compiled(&request, Access::Read).await?;
     let interrupter = opened.warehouse.interrupter();
     let (destination, projection) = open(&request, projection, Some(run_info(&request))).await?;
     let target = destination.target().clone();

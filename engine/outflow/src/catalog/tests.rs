@@ -92,6 +92,7 @@ fn a_run_is_listed_from_its_beginning_to_its_report() {
             },
             ..Counts::default()
         },
+        configuration: false,
         notes: vec!["a note".into()],
     };
     catalog
@@ -125,6 +126,7 @@ fn rule_30_who_lost_its_place_records_nothing() {
         status: Status::Success,
         message: None,
         counts: Counts::default(),
+        configuration: false,
         notes: Vec::new(),
     };
     catalog.end_run(run.id, &report, now()).unwrap();
