@@ -1,0 +1,142 @@
+//! The command line, as `--help` shows it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Keeps the tools where work happens in step with the tables where the truth is.
+///
+/// Exit codes: 0 success, 1 failed, 2 usage or configuration, 3 warning (some rows were refused or invalid),
+/// 4 cancelled or interrupted.
+#[derive(Debug, Parser)]
+#[command(name = "outflow", version, max_term_width = 100)]
+pub struct Arguments {
+    /// The project: the folder with `outflow.yml`.
+    #[arg(short = 'C', long, global = true, default_value = ".", value_name = "DIR")]
+    pub project: PathBuf,
+    /// A folder with plugins (`NAME.wasm`), besides the project's `plugins/` and those that the binary carries.
+    #[arg(long, global = true, value_name = "DIR", env = "OUTFLOW_PLUGINS")]
+    pub plugins: Vec<PathBuf>,
+    /// Where the state is kept, instead of the project's `.outflow/`.
+    #[arg(long, global = true, value_name = "DIR", env = "OUTFLOW_STATE")]
+    pub state: Option<PathBuf>,
+    /// How results are printed: for people, or as one JSON document on standard output.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub output: Output,
+    /// Log more: once for information, twice for everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Tables and sentences.
+    #[default]
+    Text,
+    /// One JSON document on standard output.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a small project that runs.
+    Init {
+        /// Where; made if it is not there. The project's folder if left out.
+        dir: Option<PathBuf>,
+    },
+    /// Check the project, its models, mappings and destinations; nothing is sent.
+    Validate,
+    /// Show what a run would do. Sends nothing and changes nothing.
+    Plan(Plan),
+    /// Run syncs: bring their destinations in step with their models.
+    Run(Run),
+    /// Take the present state of the model as what the destination has. Sends nothing.
+    Rebaseline {
+        /// The sync.
+        sync: String,
+    },
+    /// List a sync's runs, newest first.
+    Runs {
+        /// The sync.
+        sync: String,
+        /// How many at most.
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// List the rows that the destination refused and that could not be sent, with the reasons.
+    Rejected {
+        /// The sync.
+        sync: String,
+    },
+    /// List the next times at which syncs will run.
+    Schedule {
+        /// How many for each sync.
+        #[arg(long, default_value_t = 3)]
+        next: usize,
+    },
+    /// Keep the schedules until stopped.
+    Serve,
+    /// Look at plugins.
+    #[command(subcommand)]
+    Plugin(Plugin),
+    /// Print the JSON Schema of a kind of project file.
+    Schema {
+        /// Which.
+        kind: String,
+    },
+}
+
+/// Which plan.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// The sync.
+    pub sync: String,
+    /// How many rows of each kind to show.
+    #[arg(long, default_value_t = 5)]
+    pub sample: usize,
+    /// Show the exact requests, the first of each kind of operation.
+    #[arg(long)]
+    pub requests: bool,
+    /// Plan every row again.
+    #[arg(long)]
+    pub full_resync: bool,
+    /// Plan it also where repeating rows is refused.
+    #[arg(long, requires = "full_resync")]
+    pub force: bool,
+}
+
+/// Which runs.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The syncs; all that are enabled if none is named.
+    pub syncs: Vec<String>,
+    /// Send every row again; nothing is removed.
+    #[arg(long)]
+    pub full_resync: bool,
+    /// Send them also where repeating rows is refused (insert mode, delete behaviour).
+    #[arg(long, requires = "full_resync")]
+    pub force: bool,
+    /// Let a stopped run through: the approval that it printed.
+    #[arg(long, value_name = "APPROVAL")]
+    pub allow: Vec<String>,
+    /// Fail instead of waiting where the sync is running already.
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// What to look at.
+#[derive(Debug, Subcommand)]
+pub enum Plugin {
+    /// List the plugins that are found.
+    List,
+    /// Show a plugin: what it is for, its configuration, its secrets.
+    Inspect {
+        /// The plugin.
+        plugin: String,
+    },
+}

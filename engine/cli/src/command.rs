@@ -1,0 +1,105 @@
+//! The commands, one file each: they read arguments, call the engine and print.
+
+mod init;
+mod plan;
+mod plugin;
+mod rejected;
+mod run;
+mod runs;
+mod schedule;
+mod serve;
+mod validate;
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use outflow::project::schema::{FileKind, schema};
+use outflow::{Bundled, Engine, Registry, RegistryOptions};
+
+use crate::arguments::{Arguments, Command};
+use crate::exit::{Exit, Usage};
+use crate::output;
+
+/// The plugins that the binary carries.
+const BUNDLED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
+
+/// Does what was asked.
+pub async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
+    match &arguments.command {
+        Command::Init { dir } => init::execute(&arguments, dir.as_deref().unwrap_or(&arguments.project)),
+        Command::Schema { kind } => {
+            let kind = FileKind::parse(kind).ok_or_else(|| {
+                Usage(format!(
+                    "there is no file kind `{kind}`; there are outflow, source, model, destination and sync"
+                ))
+            })?;
+            output::json(&schema(kind))?;
+            Ok(Exit::Success)
+        }
+        Command::Plugin(command) => plugin::execute(&arguments, command).await,
+        Command::Validate => validate::execute(&arguments).await,
+        Command::Plan(plan) => plan::execute(&arguments, plan).await,
+        Command::Run(run) => run::execute(&arguments, run).await,
+        Command::Rebaseline { sync } => run::rebaseline(&arguments, sync).await,
+        Command::Runs { sync, limit } => runs::execute(&arguments, sync, *limit),
+        Command::Rejected { sync } => rejected::execute(&arguments, sync),
+        Command::Schedule { next } => schedule::execute(&arguments, *next),
+        Command::Serve => serve::execute(&arguments).await,
+    }
+}
+
+/// The project's plugins first, then those of `--plugins`, then those that the binary carries.
+fn registry(arguments: &Arguments) -> anyhow::Result<Registry> {
+    let mut folders = vec![arguments.project.join("plugins")];
+    folders.extend(arguments.plugins.iter().cloned());
+    let bundled = BUNDLED.iter().map(|(name, bytes)| Bundled {
+        name: (*name).to_owned(),
+        bytes: Cow::Borrowed(*bytes),
+    });
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::home_dir().map(|home| home.join(".cache")))
+        .map(|cache| cache.join("outflow").join("components"));
+    Ok(Registry::new(RegistryOptions {
+        folders,
+        bundled: bundled.collect(),
+        cache,
+        ..RegistryOptions::default()
+    })?)
+}
+
+/// The engine over the project.
+fn engine(arguments: &Arguments) -> anyhow::Result<Engine> {
+    if !arguments.project.join("outflow.yml").is_file() {
+        let folder = arguments.project.display();
+        return Err(Usage(format!(
+            "there is no outflow.yml in {folder}: name a project with -C DIR, or make one with `outflow init DIR`"
+        ))
+        .into());
+    }
+    let mut builder = Engine::builder(&arguments.project, Arc::new(registry(arguments)?));
+    if let Some(state) = &arguments.state {
+        builder = builder.state(state);
+    }
+    for folder in extension_folders() {
+        builder = builder.extensions(folder);
+    }
+    Ok(builder.build()?)
+}
+
+/// Where DuckDB's extensions lie: beside the binary, and where the workspace's set-up puts them.
+fn extension_folders() -> Vec<PathBuf> {
+    let Ok(binary) = std::env::current_exe() else {
+        return Vec::new();
+    };
+    let beside = binary.parent().map(|folder| folder.join("extensions"));
+    let built = binary
+        .parent()
+        .and_then(|folder| Some(folder.parent()?.join("native/extensions")));
+    beside
+        .into_iter()
+        .chain(built)
+        .filter(|folder| folder.is_dir())
+        .collect()
+}

@@ -1,0 +1,118 @@
+//! `outflow plan`: what a run would do.
+
+use outflow::destination::Effect;
+use outflow::{Counts, PlanOptions, Preview, RunOptions, Split};
+use serde_json::Value;
+
+use super::engine;
+use crate::arguments::{Arguments, Output, Plan};
+use crate::exit::Exit;
+use crate::output;
+
+/// Plans, and shows it.
+pub async fn execute(arguments: &Arguments, plan: &Plan) -> anyhow::Result<Exit> {
+    let options = PlanOptions {
+        run: RunOptions {
+            full_resync: plan.full_resync,
+            force: plan.force,
+            ..RunOptions::default()
+        },
+        sample: plan.sample,
+        requests: plan.requests,
+    };
+    let preview = engine(arguments)?.plan(&plan.sync, options).await?;
+    match arguments.output {
+        Output::Json => output::json(&preview)?,
+        Output::Text => show(&preview),
+    }
+    Ok(Exit::Success)
+}
+
+fn show(preview: &Preview) {
+    println!("{}", counts(&preview.counts));
+    for note in &preview.notes {
+        println!("note: {note}");
+    }
+    if !preview.sample.is_empty() {
+        let mut table = output::table(&["change", "operation", "key", "field", "before", "after"]);
+        for sample in &preview.sample {
+            let mut first = [sample.change.clone(), sample.kind.clone(), sample.key.clone()];
+            for (field, before, after) in fields(sample.before.as_deref(), sample.after.as_deref()) {
+                let [change, kind, key] = std::mem::take(&mut first);
+                table.add_row([change, kind, key, field, before, after]);
+            }
+        }
+        println!("{table}");
+    }
+    for invalid in &preview.invalid {
+        println!("cannot be sent: {}: {}", invalid.key, invalid.reason);
+    }
+    for (kind, effects) in &preview.requests {
+        println!("\nthe first {kind}:");
+        effects.iter().for_each(request);
+    }
+}
+
+/// What the plan counts.
+fn counts(counts: &Counts) -> String {
+    let mut table = output::table(&["", "added", "changed", "removed"]);
+    let mut row = |name: &str, split: Split| {
+        table.add_row([
+            name.to_owned(),
+            split.added.to_string(),
+            split.changed.to_string(),
+            split.removed.to_string(),
+        ]);
+    };
+    row("to send", counts.planned);
+    if counts.withheld.total() > 0 {
+        row("not sent", counts.withheld);
+    }
+    format!(
+        "{} rows queried, {} as they were, {} that cannot be sent\n{table}",
+        counts.queried, counts.unchanged, counts.invalid
+    )
+}
+
+/// Fields that differ, side by side.
+fn fields(before: Option<&str>, after: Option<&str>) -> Vec<(String, String, String)> {
+    let object = |text: Option<&str>| match text.map(serde_json::from_str) {
+        Some(Ok(Value::Object(object))) => object,
+        _ => serde_json::Map::new(),
+    };
+    let (before, after) = (object(before), object(after));
+    let value = |value: Option<&Value>| value.map_or(String::new(), Value::to_string);
+    let names = after
+        .keys()
+        .chain(before.keys().filter(|name| !after.contains_key(*name)));
+    let mut rows: Vec<_> = names
+        .filter(|name| before.get(*name) != after.get(*name))
+        .map(|name| (name.clone(), value(before.get(name)), value(after.get(name))))
+        .collect();
+    if rows.is_empty() {
+        // Sent again as it was.
+        rows.push(<_>::default());
+    }
+    rows
+}
+
+fn request(effect: &Effect) {
+    match effect {
+        Effect::Http {
+            method,
+            url,
+            headers,
+            body,
+        } => {
+            println!("{method} {url}");
+            for (name, value) in headers {
+                println!("{name}: {value}");
+            }
+            println!("\n{body}");
+        }
+        Effect::Append { path, preamble, data } => print!("append to {path}\n{preamble}{data}"),
+        Effect::Rename { from, to } => println!("rename {from} to {to}"),
+        Effect::Remove { path } => println!("remove {path}"),
+        Effect::Wait { ms } => println!("wait {ms} ms"),
+    }
+}

@@ -1,0 +1,59 @@
+//! `outflow plugin`: which plugins there are, and what they say of themselves.
+
+use outflow::Plugins;
+use serde_json::json;
+
+use super::registry;
+use crate::arguments::{Arguments, Output, Plugin};
+use crate::exit::{Exit, Usage};
+use crate::output;
+
+/// Lists or inspects.
+pub async fn execute(arguments: &Arguments, command: &Plugin) -> anyhow::Result<Exit> {
+    let registry = registry(arguments)?;
+    match command {
+        Plugin::List => {
+            let found = registry.list();
+            match arguments.output {
+                Output::Json => {
+                    let plugins: Vec<_> = found
+                        .iter()
+                        .map(|plugin| json!({"name": plugin.name, "file": plugin.file}))
+                        .collect();
+                    output::json(&plugins)?;
+                }
+                Output::Text => {
+                    let mut table = output::table(&["plugin", "from"]);
+                    for plugin in found {
+                        let from = plugin
+                            .file
+                            .map_or("this binary".to_owned(), |file| file.display().to_string());
+                        table.add_row([plugin.name, from]);
+                    }
+                    println!("{table}");
+                }
+            }
+        }
+        Plugin::Inspect { plugin } => {
+            let description = registry
+                .describe(plugin)
+                .await
+                .map_err(|error| Usage(error.to_string()))?;
+            match arguments.output {
+                Output::Json => output::json(&description)?,
+                Output::Text => {
+                    println!(
+                        "{} {}: {}\n",
+                        description.name, description.version, description.summary
+                    );
+                    for secret in &description.secrets {
+                        let need = if secret.required { "required" } else { "optional" };
+                        println!("secret {} ({need}): {}", secret.name, secret.description);
+                    }
+                    println!("config:\n{}", serde_json::to_string_pretty(&description.config_schema)?);
+                }
+            }
+        }
+    }
+    Ok(Exit::Success)
+}

@@ -1,0 +1,111 @@
+//! `outflow run` and `outflow rebaseline`.
+
+use outflow::{Engine, Report, RunOptions, Status};
+
+use super::engine;
+use crate::arguments::{Arguments, Output, Run};
+use crate::exit::{Exit, Usage};
+use crate::{output, progress};
+
+/// Runs the syncs that were named, or all; one after the other, so that what is printed can be read.
+pub async fn execute(arguments: &Arguments, run: &Run) -> anyhow::Result<Exit> {
+    let engine = engine(arguments)?;
+    let syncs = named(&engine, run)?;
+    let options = RunOptions {
+        full_resync: run.full_resync,
+        force: run.force,
+        allow: run.allow.clone(),
+        no_wait: run.no_wait,
+    };
+    let mut exit = Exit::Success;
+    let mut reports = Vec::new();
+    for sync in syncs {
+        let report = progress::follow(engine.run(&sync, options.clone()), &sync).await?;
+        exit = exit.worse(Exit::of_report(&report));
+        if arguments.output == Output::Text {
+            show(&report);
+        }
+        let stopped = report.status == Status::Cancelled;
+        reports.push(report);
+        if stopped {
+            break;
+        }
+    }
+    if arguments.output == Output::Json {
+        output::json(&reports)?;
+    }
+    Ok(exit)
+}
+
+fn named(engine: &Engine, run: &Run) -> anyhow::Result<Vec<String>> {
+    if !run.syncs.is_empty() {
+        return Ok(run.syncs.clone());
+    }
+    if !run.allow.is_empty() {
+        return Err(Usage("--allow is about one sync: name it".to_owned()).into());
+    }
+    let syncs = engine.project().syncs.values().filter(|sync| !sync.disabled);
+    Ok(syncs.map(|sync| sync.slug.clone()).collect())
+}
+
+/// Takes the present state as delivered.
+pub async fn rebaseline(arguments: &Arguments, sync: &str) -> anyhow::Result<Exit> {
+    let report = engine(arguments)?.rebaseline(sync).await?;
+    match arguments.output {
+        Output::Json => output::json(&report)?,
+        Output::Text if report.status == Status::Success => {
+            println!(
+                "{sync}: {} rows are taken as what the destination has; nothing was sent",
+                report.counts.unchanged
+            );
+        }
+        Output::Text => show(&report),
+    }
+    Ok(Exit::of_report(&report))
+}
+
+/// A line for the end, and what needs a look.
+fn show(report: &Report) {
+    let counts = &report.counts;
+    let mut parts = Vec::new();
+    let sent = counts.succeeded;
+    for (count, word) in [
+        (sent.added, "added"),
+        (sent.changed, "changed"),
+        (sent.removed, "removed"),
+    ] {
+        if count > 0 {
+            parts.push(format!("{count} {word}"));
+        }
+    }
+    for (count, word) in [
+        (counts.rejected.total(), "refused"),
+        (counts.unmatched.total(), "without a record"),
+        (counts.unknown.total(), "of unknown outcome"),
+        (counts.aborted.total(), "not sent"),
+        (counts.invalid, "that cannot be sent"),
+    ] {
+        if count > 0 {
+            parts.push(format!("{count} {word}"));
+        }
+    }
+    if parts.is_empty() {
+        parts.push("nothing to do".to_owned());
+    }
+    let (sync, number) = (&report.sync, report.number);
+    println!(
+        "{sync}: run {number} {}: {} ({} rows)",
+        report.status.as_str(),
+        parts.join(", "),
+        counts.queried
+    );
+    if let Some(message) = &report.message {
+        println!("  {message}");
+    }
+    for note in &report.notes {
+        println!("  note: {note}");
+    }
+    if counts.rejected.total() + counts.unmatched.total() + counts.unknown.total() + counts.invalid > 0 {
+        println!("  see: outflow rejected {sync}");
+    }
+}

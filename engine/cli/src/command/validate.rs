@@ -1,0 +1,39 @@
+//! `outflow validate`: everything that can be checked without sending.
+
+use serde_json::json;
+
+use super::engine;
+use crate::arguments::{Arguments, Output};
+use crate::exit::Exit;
+use crate::output;
+
+/// Checks every sync, and tells all that is wrong.
+pub async fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
+    let engine = engine(arguments)?;
+    let mut exit = Exit::Success;
+    let mut found = Vec::new();
+    for sync in engine.project().syncs.keys() {
+        let error = match engine.check(sync).await {
+            Ok(()) => None,
+            Err(error) => {
+                exit = exit.worse(if error.is_configuration() {
+                    Exit::Configuration
+                } else {
+                    Exit::Failed
+                });
+                Some(error.to_string())
+            }
+        };
+        if arguments.output == Output::Text {
+            match &error {
+                None => println!("{sync}: good"),
+                Some(error) => println!("{sync}: {error}"),
+            }
+        }
+        found.push(json!({"sync": sync, "error": error}));
+    }
+    if arguments.output == Output::Json {
+        output::json(&found)?;
+    }
+    Ok(exit)
+}
