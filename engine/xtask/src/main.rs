@@ -18,7 +18,8 @@ use anyhow::{Context, Result, bail};
 const USAGE: &str = "\
 cargo xtask COMMAND, each doing all set-up that is missing
 
-  setup     fetch or build what the workspace needs: the DuckDB library, its SQLite extension, a compiler for plugins
+  setup     fetch or build what the workspace needs: the DuckDB library, its SQLite extension, a compiler for
+            plugins, and the repository's own plugins
   plugins   build the plugins of this repository into target/plugins
   test      check the formatting, build the plugins and run every test
   lint      the licences of dependencies; clippy and the documentation, both without a warning
@@ -41,7 +42,7 @@ fn run(arguments: &[String]) -> Result<()> {
         bail!("one command is needed\n\n{USAGE}");
     };
     match command.as_str() {
-        "setup" => setup::all(&root),
+        "setup" => setup::all(&root).and_then(|()| components::build(&root)).map(drop),
         "plugins" => components::build(&root).map(drop),
         "test" => setup::native(&root).and_then(|()| checks::test(&root)),
         "lint" => setup::native(&root).and_then(|()| checks::lint(&root)),
