@@ -1,6 +1,6 @@
 //! The diff: desired state against the ledger, as plain SQL over key, place and hash (rules 9 to 14, 17 to 22).
 //!
-//! [`desired`] runs the model once, in its thin form, and finds invalid rows. [`changes`] compares the rest with the
+//! [`desired()`] runs the model once, in its thin form, and finds invalid rows. [`changes`] compares the rest with the
 //! entries: a table with one row per difference, which says what is to be done about it.
 
 mod classes;

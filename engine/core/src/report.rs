@@ -167,7 +167,7 @@ pub enum Event {
     /// The plan stands.
     Planned {
         /// Its counts so far.
-        counts: Counts,
+        counts: Box<Counts>,
     },
     /// Outcomes came in.
     Delivered {

@@ -308,7 +308,9 @@ impl Course {
         self.counts = planned.counts;
         self.notes.clone_from(&planned.notes);
         self.note = desk.ledger.note();
-        request.control.tell(Event::Planned { counts: planned.counts });
+        request.control.tell(Event::Planned {
+            counts: Box::new(planned.counts),
+        });
         if !planned.deliver {
             let record = record(desk, invalid).await?;
             return Ok(Done {

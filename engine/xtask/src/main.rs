@@ -6,6 +6,7 @@
 mod cache;
 mod checks;
 mod components;
+mod demo;
 mod licences;
 mod setup;
 mod tool;
@@ -20,6 +21,7 @@ cargo xtask COMMAND, each doing all set-up that is missing
 
   setup     fetch or build what the workspace needs: the DuckDB library, its SQLite extension, a compiler for
             plugins, and the repository's own plugins
+  demo      sync an aircraft registry three times
   plugins   build the plugins of this repository into target/plugins
   test      check the formatting, build the plugins and run every test
   lint      the licences of dependencies; clippy and the documentation, both without a warning
@@ -44,6 +46,9 @@ fn run(arguments: &[String]) -> Result<()> {
     match command.as_str() {
         "setup" => setup::all(&root).and_then(|()| components::build(&root)).map(drop),
         "plugins" => components::build(&root).map(drop),
+        "demo" => setup::native(&root)
+            .and_then(|()| components::build(&root))
+            .and_then(|_| demo::run(&root)),
         "test" => setup::native(&root).and_then(|()| checks::test(&root)),
         "lint" => setup::native(&root).and_then(|()| checks::lint(&root)),
         "help" | "--help" | "-h" => {

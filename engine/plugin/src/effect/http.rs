@@ -149,11 +149,8 @@ impl Http {
             if HOST_HEADERS.contains(&parsed.as_str()) {
                 return Err(HttpError::Invalid(format!("the header `{parsed}` is the host's")));
             }
-            let mut value = HeaderValue::from_str(&self.secrets.fill(value, Place::Plain)).or_else(|_| {
-                Err(HttpError::Invalid(format!(
-                    "the value of the header `{parsed}` is not valid"
-                )))
-            })?;
+            let mut value = HeaderValue::from_str(&self.secrets.fill(value, Place::Plain))
+                .map_err(|_| HttpError::Invalid(format!("the value of the header `{parsed}` is not valid")))?;
             value.set_sensitive(true);
             headers.append(parsed, value);
         }

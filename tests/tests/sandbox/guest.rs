@@ -17,7 +17,7 @@ pub fn key(letter: char) -> String {
 
 /// The component, toward a receiver at that origin. `package` is its contract's version.
 pub fn component(origin: &str, package: &str) -> Vec<u8> {
-    let wit = include_str!("../../../../wit/destination.wit").replace("@0.1.0;", &format!("@{package};"));
+    let wit = include_str!("../../../wit/destination.wit").replace("@0.1.0;", &format!("@{package};"));
     encode(&wit, &module(origin, package))
 }
 
