@@ -7,9 +7,18 @@ use serde::Serialize;
 use crate::arguments::Output;
 use crate::exit::Exit;
 
+/// Prints a line on standard output. That nobody reads it any more (`| head`) is no reason to stop a run.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+pub(crate) use say;
+
 /// Prints one JSON document.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
+    say!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
 }
 
@@ -25,11 +34,12 @@ pub fn table(headings: &[&str]) -> Table {
 
 /// Prints an error; in JSON on standard output, where a program reads.
 pub fn error(output: Output, error: &anyhow::Error, exit: Exit) {
-    let message = format!("{error:#}");
+    // Its sources are told in it already.
+    let message = error.to_string();
     match output {
         Output::Text => eprintln!("error: {message}"),
         Output::Json => {
-            println!(
+            say!(
                 "{}",
                 serde_json::json!({"error": {"message": message, "exit": exit as u8}})
             );

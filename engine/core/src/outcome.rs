@@ -76,10 +76,10 @@ pub enum Failure {
         /// Whether an effect that may have applied something had left before.
         sent: bool,
     },
-    /// Nothing will help.
+    /// Nothing will help; certainly nothing was applied.
     #[error("{0}")]
     Fatal(String),
-    /// The plugin broke the contract; whether something was applied is not known (rule 25).
+    /// Nothing will help, or the plugin broke the contract (rule 25); whether something was applied is not known.
     #[error("{0}")]
     Broken(String),
 }

@@ -348,7 +348,7 @@ impl Course {
             connection,
             projection,
             pinned,
-        } = compiled(request, Access::Write).await?;
+        } = compiled(request, Access::Restate).await?;
         let interrupter = opened.warehouse.interrupter();
         let (destination, projection) = open(request, projection, Some(run_info(request))).await?;
         let account = destination.check().await.map_err(RunError::Check)?;

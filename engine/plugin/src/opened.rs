@@ -116,7 +116,7 @@ impl Opened {
                 Step::Perform(effects) => effects,
                 Step::Done(answer) => return Ok(answer),
                 Step::Failed(failure) => {
-                    return Err(v0_1::failure(failure, &|text| self.secrets.mask(text)));
+                    return Err(v0_1::failure(failure, sent, &|text| self.secrets.mask(text)));
                 }
             };
             let asked = v0_1::digest(&effects);
@@ -130,6 +130,7 @@ impl Opened {
     async fn step(&self, task: &mut Task, sent: bool) -> Result<Step, Failure> {
         let step = task.advance().await.map_err(|stop| match stop {
             Stop::Trapped(message) => self.overstepped(&message, sent),
+            Stop::Dead(message) if sent => Failure::Broken(self.about(&format!("failed: {message}"))),
             Stop::Dead(message) => Failure::Fatal(self.about(&format!("failed: {message}"))),
             Stop::Diverged => self.broken(
                 "asked for something else when a task was replayed; a plugin may depend on nothing but its input",
@@ -202,7 +203,7 @@ impl Destination for Opened {
         match self.step(&mut task, false).await? {
             Step::Perform(effects) => self.performer.show(effects).map_err(Failure::Fatal),
             Step::Done(_) => Ok(Vec::new()),
-            Step::Failed(failure) => Err(v0_1::failure(failure, &|text| self.secrets.mask(text))),
+            Step::Failed(failure) => Err(v0_1::failure(failure, false, &|text| self.secrets.mask(text))),
         }
     }
 

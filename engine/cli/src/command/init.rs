@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::arguments::{Arguments, Output};
 use crate::exit::{Exit, Usage};
-use crate::output;
+use crate::output::{self, say};
 
 /// Writes the project's files.
 pub fn execute(arguments: &Arguments, folder: &Path) -> anyhow::Result<Exit> {
@@ -16,9 +16,9 @@ pub fn execute(arguments: &Arguments, folder: &Path) -> anyhow::Result<Exit> {
         Output::Json => output::json(&json!({"project": folder, "files": written}))?,
         Output::Text => {
             for file in &written {
-                println!("{}", folder.join(file).display());
+                say!("{}", folder.join(file).display());
             }
-            println!("\nTry it: outflow -C {} plan customers-to-file", folder.display());
+            say!("\nTry it: outflow -C {} plan customers-to-file", folder.display());
         }
     }
     Ok(Exit::Success)

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::engine;
 use crate::arguments::{Arguments, Output, Plan};
 use crate::exit::Exit;
-use crate::output;
+use crate::output::{self, say};
 
 /// Plans, and shows it.
 pub async fn execute(arguments: &Arguments, plan: &Plan) -> anyhow::Result<Exit> {
@@ -29,9 +29,9 @@ pub async fn execute(arguments: &Arguments, plan: &Plan) -> anyhow::Result<Exit>
 }
 
 fn show(preview: &Preview) {
-    println!("{}", counts(&preview.counts));
+    say!("{}", counts(&preview.counts));
     for note in &preview.notes {
-        println!("note: {note}");
+        say!("note: {note}");
     }
     if !preview.sample.is_empty() {
         let mut table = output::table(&["change", "operation", "key", "field", "before", "after"]);
@@ -42,13 +42,13 @@ fn show(preview: &Preview) {
                 table.add_row([change, kind, key, field, before, after]);
             }
         }
-        println!("{table}");
+        say!("{table}");
     }
     for invalid in &preview.invalid {
-        println!("cannot be sent: {}: {}", invalid.key, invalid.reason);
+        say!("cannot be sent: {}: {}", invalid.key, invalid.reason);
     }
     for (kind, effects) in &preview.requests {
-        println!("\nthe first {kind}:");
+        say!("\nthe first {kind}:");
         effects.iter().for_each(request);
     }
 }
@@ -104,15 +104,15 @@ fn request(effect: &Effect) {
             headers,
             body,
         } => {
-            println!("{method} {url}");
+            say!("{method} {url}");
             for (name, value) in headers {
-                println!("{name}: {value}");
+                say!("{name}: {value}");
             }
-            println!("\n{body}");
+            say!("\n{body}");
         }
-        Effect::Append { path, preamble, data } => print!("append to {path}\n{preamble}{data}"),
-        Effect::Rename { from, to } => println!("rename {from} to {to}"),
-        Effect::Remove { path } => println!("remove {path}"),
-        Effect::Wait { ms } => println!("wait {ms} ms"),
+        Effect::Append { path, preamble, data } => say!("append to {path}\n{preamble}{data}"),
+        Effect::Rename { from, to } => say!("rename {from} to {to}"),
+        Effect::Remove { path } => say!("remove {path}"),
+        Effect::Wait { ms } => say!("wait {ms} ms"),
     }
 }

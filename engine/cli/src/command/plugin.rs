@@ -6,7 +6,7 @@ use serde_json::json;
 use super::registry;
 use crate::arguments::{Arguments, Output, Plugin};
 use crate::exit::{Exit, Usage};
-use crate::output;
+use crate::output::{self, say};
 
 /// Lists or inspects.
 pub async fn execute(arguments: &Arguments, command: &Plugin) -> anyhow::Result<Exit> {
@@ -30,7 +30,7 @@ pub async fn execute(arguments: &Arguments, command: &Plugin) -> anyhow::Result<
                             .map_or("this binary".to_owned(), |file| file.display().to_string());
                         table.add_row([plugin.name, from]);
                     }
-                    println!("{table}");
+                    say!("{table}");
                 }
             }
         }
@@ -42,15 +42,17 @@ pub async fn execute(arguments: &Arguments, command: &Plugin) -> anyhow::Result<
             match arguments.output {
                 Output::Json => output::json(&description)?,
                 Output::Text => {
-                    println!(
+                    say!(
                         "{} {}: {}\n",
-                        description.name, description.version, description.summary
+                        description.name,
+                        description.version,
+                        description.summary
                     );
                     for secret in &description.secrets {
                         let need = if secret.required { "required" } else { "optional" };
-                        println!("secret {} ({need}): {}", secret.name, secret.description);
+                        say!("secret {} ({need}): {}", secret.name, secret.description);
                     }
-                    println!("config:\n{}", serde_json::to_string_pretty(&description.config_schema)?);
+                    say!("config:\n{}", serde_json::to_string_pretty(&description.config_schema)?);
                 }
             }
         }

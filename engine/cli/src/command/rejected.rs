@@ -5,7 +5,7 @@ use serde_json::json;
 use super::engine;
 use crate::arguments::{Arguments, Output};
 use crate::exit::Exit;
-use crate::output;
+use crate::output::{self, say};
 
 /// Lists them as the newest run left them.
 pub fn execute(arguments: &Arguments, sync: &str) -> anyhow::Result<Exit> {
@@ -15,10 +15,10 @@ pub fn execute(arguments: &Arguments, sync: &str) -> anyhow::Result<Exit> {
             let (run, record) = found.map_or((None, None), |(run, record)| (Some(run), Some(record)));
             output::json(&json!({"run": run, "rows": record}))?;
         }
-        (Output::Text, None) => println!("{sync} has not been run yet"),
+        (Output::Text, None) => say!("{sync} has not been run yet"),
         (Output::Text, Some((run, record))) => {
             if record.unsettled.is_empty() && record.invalid.is_empty() {
-                println!("{sync}: everything got through, as of run {run}");
+                say!("{sync}: no row is refused or invalid, as of run {run}");
             }
             if !record.unsettled.is_empty() {
                 let mut table = output::table(&[
@@ -43,14 +43,14 @@ pub fn execute(arguments: &Arguments, sync: &str) -> anyhow::Result<Exit> {
                         row.since.to_string(),
                     ]);
                 }
-                println!("{table}");
+                say!("{table}");
             }
             if !record.invalid.is_empty() {
                 let mut table = output::table(&["key", "cannot be sent because"]);
                 for row in record.invalid {
                     table.add_row([row.key, row.reason]);
                 }
-                println!("{table}");
+                say!("{table}");
             }
         }
     }

@@ -5,7 +5,8 @@ use outflow::{Engine, Report, RunOptions, Status};
 use super::engine;
 use crate::arguments::{Arguments, Output, Run};
 use crate::exit::{Exit, Usage};
-use crate::{output, progress};
+use crate::output::{self, say};
+use crate::progress;
 
 /// Runs the syncs that were named, or all; one after the other, so that what is printed can be read.
 pub async fn execute(arguments: &Arguments, run: &Run) -> anyhow::Result<Exit> {
@@ -54,7 +55,7 @@ pub async fn rebaseline(arguments: &Arguments, sync: &str) -> anyhow::Result<Exi
     match arguments.output {
         Output::Json => output::json(&report)?,
         Output::Text if report.status == Status::Success => {
-            println!(
+            say!(
                 "{sync}: {} rows are taken as what the destination has; nothing was sent",
                 report.counts.unchanged
             );
@@ -89,23 +90,25 @@ fn show(report: &Report) {
             parts.push(format!("{count} {word}"));
         }
     }
-    if parts.is_empty() {
-        parts.push("nothing to do".to_owned());
-    }
-    let (sync, number) = (&report.sync, report.number);
-    println!(
-        "{sync}: run {number} {}: {} ({} rows)",
-        report.status.as_str(),
-        parts.join(", "),
-        counts.queried
-    );
+    let (sync, number, status) = (&report.sync, report.number, report.status.as_str());
+    let did = match parts[..] {
+        [] if report.message.is_some() => String::new(),
+        [] => ": nothing to do".to_owned(),
+        _ => format!(": {}", parts.join(", ")),
+    };
+    let rows = if counts.queried > 0 {
+        format!(" ({} rows)", counts.queried)
+    } else {
+        String::new()
+    };
+    say!("{sync}: run {number} {status}{did}{rows}");
     if let Some(message) = &report.message {
-        println!("  {message}");
+        say!("  {message}");
     }
     for note in &report.notes {
-        println!("  note: {note}");
+        say!("  note: {note}");
     }
     if counts.rejected.total() + counts.unmatched.total() + counts.unknown.total() + counts.invalid > 0 {
-        println!("  see: outflow rejected {sync}");
+        say!("  see: outflow rejected {sync}");
     }
 }

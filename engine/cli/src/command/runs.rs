@@ -8,7 +8,7 @@ use serde_json::json;
 use super::engine;
 use crate::arguments::{Arguments, Output};
 use crate::exit::Exit;
-use crate::output;
+use crate::output::{self, say};
 
 /// Lists them, newest first.
 pub fn execute(arguments: &Arguments, sync: &str, limit: u32) -> anyhow::Result<Exit> {
@@ -16,7 +16,7 @@ pub fn execute(arguments: &Arguments, sync: &str, limit: u32) -> anyhow::Result<
     let runs = engine.runs(sync, limit.into())?;
     match arguments.output {
         Output::Json => output::json(&runs.iter().map(as_json).collect::<Vec<_>>())?,
-        Output::Text if runs.is_empty() => println!("{sync} has not been run yet"),
+        Output::Text if runs.is_empty() => say!("{sync} has not been run yet"),
         Output::Text => {
             let headings = [
                 "run", "status", "by", "started", "took", "rows", "added", "changed", "removed", "accepted", "refused",
@@ -25,7 +25,7 @@ pub fn execute(arguments: &Arguments, sync: &str, limit: u32) -> anyhow::Result<
             for run in &runs {
                 table.add_row(row(run));
             }
-            println!("{table}");
+            say!("{table}");
         }
     }
     Ok(Exit::Success)

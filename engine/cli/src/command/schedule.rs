@@ -6,7 +6,7 @@ use serde_json::json;
 use super::engine;
 use crate::arguments::{Arguments, Output};
 use crate::exit::Exit;
-use crate::output;
+use crate::output::{self, say};
 
 /// Lists the next times.
 pub fn execute(arguments: &Arguments, next: usize) -> anyhow::Result<Exit> {
@@ -20,7 +20,7 @@ pub fn execute(arguments: &Arguments, next: usize) -> anyhow::Result<Exit> {
                 .collect();
             output::json(&ticks)?;
         }
-        Output::Text if ticks.is_empty() => println!("no sync has a schedule"),
+        Output::Text if ticks.is_empty() => say!("no sync has a schedule"),
         Output::Text => {
             let zone = engine.project().settings.timezone;
             let mut table = output::table(&["sync", "next runs"]);
@@ -31,7 +31,7 @@ pub fn execute(arguments: &Arguments, next: usize) -> anyhow::Result<Exit> {
                     .map(|at| at.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Secs, true));
                 table.add_row([tick.sync, at.collect::<Vec<_>>().join("\n")]);
             }
-            println!("{table}");
+            say!("{table}");
         }
     }
     Ok(Exit::Success)

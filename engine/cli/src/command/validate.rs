@@ -5,7 +5,7 @@ use serde_json::json;
 use super::engine;
 use crate::arguments::{Arguments, Output};
 use crate::exit::Exit;
-use crate::output;
+use crate::output::{self, say};
 
 /// Checks every sync, and tells all that is wrong.
 pub async fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
@@ -26,8 +26,8 @@ pub async fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
         };
         if arguments.output == Output::Text {
             match &error {
-                None => println!("{sync}: good"),
-                Some(error) => println!("{sync}: {error}"),
+                None => say!("{sync}: good"),
+                Some(error) => say!("{sync}: {error}"),
             }
         }
         found.push(json!({"sync": sync, "error": error}));

@@ -220,7 +220,12 @@ impl Judge {
                     ..Decision::default()
                 }
             }
-            Err(Failure::Fatal(message) | Failure::Broken(message)) => broken(lot, &message),
+            Err(Failure::Fatal(message)) => Decision {
+                settled: lot.give_up(&message),
+                end: Some(End::Failed(message)),
+                ..Decision::default()
+            },
+            Err(Failure::Broken(message)) => broken(lot, &message),
         }
     }
 

@@ -46,6 +46,8 @@ pub enum Access {
     Read,
     /// It is changed; a missing one is made.
     Write,
+    /// It is made anew from what the model says, so it may be lost or older than what was noted (rule 7).
+    Restate,
 }
 
 /// Opens the instance, locks it down, and checks the model and what the sync reads of it.
@@ -69,6 +71,7 @@ pub fn compile(request: &RunRequest, access: Access) -> Result<Compiled, RunErro
         Access::None => Ledger::default(),
         Access::Read => Ledger::open(&warehouse, &path, false, note)?,
         Access::Write => Ledger::open(&warehouse, &path, true, note)?,
+        Access::Restate => Ledger::open(&warehouse, &path, true, None)?,
     };
     let known = ledger.meta().map(|meta| meta.pinned.clone()).unwrap_or_default();
     let sources: Vec<&Source> = model

@@ -180,8 +180,9 @@ pub(crate) fn outcome(outcome: types::Outcome, mask: &impl Fn(String) -> String)
     })
 }
 
-/// A failure for the core. `mask` takes secrets out of texts.
-pub(crate) fn failure(failure: types::Failure, mask: &impl Fn(String) -> String) -> Failure {
+/// A failure in the core's words. `mask` takes secrets out of texts; `sent` says whether an effect that may have applied something had left: then a plugin's
+/// "nothing will help" says nothing about what was applied.
+pub(crate) fn failure(failure: types::Failure, sent: bool, mask: &impl Fn(String) -> String) -> Failure {
     match failure {
         types::Failure::Transient(message) => Failure::Transient(mask(message)),
         types::Failure::Uncertain(message) => Failure::Uncertain(mask(message)),
@@ -192,6 +193,7 @@ pub(crate) fn failure(failure: types::Failure, mask: &impl Fn(String) -> String)
         types::Failure::TooLarge(message) => Failure::TooLarge(mask(message)),
         types::Failure::Refused(refused) => Failure::Refused(rejection(refused, mask)),
         types::Failure::Unauthorized(message) => Failure::Unauthorized(mask(message)),
+        types::Failure::Fatal(message) if sent => Failure::Broken(mask(message)),
         types::Failure::Fatal(message) => Failure::Fatal(mask(message)),
     }
 }

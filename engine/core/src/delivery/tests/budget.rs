@@ -412,3 +412,11 @@ async fn a_plan_that_ends_early_is_not_taken_for_the_whole() {
     assert!(matches!(delivered.end, End::Failed(_)));
     assert_eq!(*destination.ended.lock().unwrap(), ["abort"]);
 }
+
+#[tokio::test]
+async fn a_fatal_failure_ends_the_run_and_nothing_was_applied() {
+    let destination = Scripted::new(|_| Err(Failure::Fatal("the host is not granted".into())));
+    let outcomes = run(&destination, plan([Kind::Upsert; 100])).await;
+    assert_eq!(outcomes.delivered.end, End::Failed("the host is not granted".into()));
+    assert_eq!(outcomes.delivered.counts.aborted.total(), 100);
+}
