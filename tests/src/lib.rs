@@ -1,3 +1,4 @@
-//! What the end-to-end tests, the demo and the benchmark share.
+//! What the end-to-end tests share: a receiver that can misbehave, and a project with the binary that runs it.
 
+pub mod project;
 pub mod receiver;

@@ -1,8 +1,8 @@
 //! A destination's server for tests: it keeps records, and can refuse, fail, stall, cut and count.
 //!
-//! `POST /KIND` takes `[{"match": …, "key": …, "fields": {…}, "idempotency_key": "…"}, …]` and answers
-//! `{"results": [{"status": "ok" | "refused" | "missing", "code": …, "message": …}, …]}` by position. What it keeps
-//! is what a CRM would: one record per match value, changed by what it accepted and by nothing else.
+//! `POST /KIND` takes a list of `{"match": …, "fields": {…}, "idempotency_key": "…"}` and answers
+//! `{"results": [{"match": …}, …], "errors": [{"match": …, "message": …}, …]}`; or one of them alone, and answers 200, 404
+//! or 422. What it keeps is what a CRM would: one record per match value, changed by what it accepted and by nothing else.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -49,7 +49,7 @@ pub struct Received {
 }
 
 /// An operation as it came.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Sent {
     /// The match value.
     #[serde(rename = "match")]
@@ -71,9 +71,8 @@ struct Kept {
     accepted: BTreeMap<String, u64>,
     refuse: Vec<Value>,
     refuse_whole: bool,
-    missing: bool,
     faults: VecDeque<Fault>,
-    applied_inserts: BTreeMap<String, u64>,
+    inserts: BTreeMap<String, u64>,
 }
 
 /// A running receiver. Stops with its last handle.
@@ -128,11 +127,6 @@ impl Receiver {
         self.kept().refuse_whole = whole;
     }
 
-    /// Whether deletes and clears of records that it does not have answer `missing`.
-    pub fn tell_missing(&self, missing: bool) {
-        self.kept().missing = missing;
-    }
-
     /// The faults of the next requests, one a request.
     pub fn faults(&self, faults: impl IntoIterator<Item = Fault>) {
         self.kept().faults = faults.into_iter().collect();
@@ -174,7 +168,7 @@ impl Receiver {
     /// How often each match value was inserted.
     #[must_use]
     pub fn inserts(&self) -> BTreeMap<String, u64> {
-        self.kept().applied_inserts.clone()
+        self.kept().inserts.clone()
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -200,7 +194,7 @@ async fn receive(
         });
         kept.faults.pop_front()
     };
-    let operations: Vec<Sent> = match serde_json::from_slice(&body) {
+    let (alone, operations) = match operations(&body) {
         Ok(operations) => operations,
         Err(error) => return (StatusCode::BAD_REQUEST, format!("no operations: {error}")).into_response(),
     };
@@ -217,12 +211,54 @@ async fn receive(
         Some(Fault::StallMs(ms)) => tokio::time::sleep(Duration::from_millis(ms)).await,
         Some(Fault::ApplyThenCut | Fault::Garble) | None => {}
     }
-    let (status, results) = apply(&kept, &kind, operations);
+    let results = apply(&kept, &kind, operations);
     match fault {
         Some(Fault::ApplyThenCut) => cut(),
         Some(Fault::Garble) => (StatusCode::OK, "<html>").into_response(),
-        _ => (status, json!({ "results": results }).to_string()).into_response(),
+        _ => answer(alone, results),
     }
+}
+
+/// A list of operations, or one alone.
+fn operations(body: &[u8]) -> serde_json::Result<(bool, Vec<Sent>)> {
+    let body: Value = serde_json::from_slice(body)?;
+    let alone = body.is_object();
+    let list = if alone { Value::Array(vec![body]) } else { body };
+    Ok((alone, serde_json::from_value(list)?))
+}
+
+/// What came of an operation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Done,
+    Refused,
+    Missing,
+}
+
+fn answer(alone: bool, words: Option<Vec<(Value, Word)>>) -> Response {
+    let refused = json!({"message": "refused by the script"}).to_string();
+    let Some(words) = words else {
+        return (StatusCode::UNPROCESSABLE_ENTITY, refused).into_response();
+    };
+    if let (true, [(_, word)]) = (alone, &words[..]) {
+        return match word {
+            Word::Done => (StatusCode::OK, "{}".to_owned()),
+            Word::Refused => (StatusCode::UNPROCESSABLE_ENTITY, refused),
+            Word::Missing => (StatusCode::NOT_FOUND, "{}".to_owned()),
+        }
+        .into_response();
+    }
+    let (done, others): (Vec<_>, Vec<_>) = words.into_iter().partition(|(_, word)| *word == Word::Done);
+    let results: Vec<_> = done.into_iter().map(|(place, _)| json!({"match": place})).collect();
+    let errors: Vec<_> = others
+        .into_iter()
+        .map(|(place, _)| json!({"match": place, "message": "refused by the script"}))
+        .collect();
+    (
+        StatusCode::OK,
+        json!({"results": results, "errors": errors}).to_string(),
+    )
+        .into_response()
 }
 
 /// An answer that ends in its middle, so that the client sees a broken connection.
@@ -238,7 +274,8 @@ fn tokio_stream() -> impl futures::Stream<Item = Result<Bytes, std::io::Error>> 
     ])
 }
 
-fn apply(kept: &Mutex<Kept>, kind: &str, operations: Vec<Sent>) -> (StatusCode, Vec<Value>) {
+/// What came of each operation; nothing where the whole request is refused.
+fn apply(kept: &Mutex<Kept>, kind: &str, operations: Vec<Sent>) -> Option<Vec<(Value, Word)>> {
     let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
     let refused: Vec<bool> = operations
         .iter()
@@ -249,35 +286,35 @@ fn apply(kept: &Mutex<Kept>, kind: &str, operations: Vec<Sent>) -> (StatusCode, 
         ..sent.clone()
     }));
     if kept.refuse_whole && refused.iter().any(|refused| *refused) {
-        return (StatusCode::UNPROCESSABLE_ENTITY, Vec::new());
+        return None;
     }
-    let results = operations
-        .into_iter()
-        .zip(refused)
-        .map(|(sent, refused)| {
-            if refused {
-                return json!({"status": "refused", "code": "INVALID", "message": "refused by the script"});
+    let words = operations.into_iter().zip(refused).map(|(sent, refused)| {
+        let place = sent.match_value.clone();
+        let word = if refused { Word::Refused } else { kept.take(kind, sent) };
+        (place, word)
+    });
+    Some(words.collect())
+}
+
+impl Kept {
+    fn take(&mut self, kind: &str, sent: Sent) -> Word {
+        let place = sent.match_value.to_string();
+        if kind == "update" && !self.records.contains_key(&place) {
+            return Word::Missing;
+        }
+        *self.accepted.entry(sent.idempotency_key).or_default() += 1;
+        match kind {
+            "delete" => {
+                self.records.remove(&place);
             }
-            let place = sent.match_value.to_string();
-            let there = kept.records.contains_key(&place);
-            if !there && (kind == "update" || (kept.missing && matches!(kind, "delete" | "clear"))) {
-                return json!({"status": "missing"});
+            "insert" => {
+                *self.inserts.entry(place.clone()).or_default() += 1;
+                self.records.insert(place, sent.fields);
             }
-            *kept.accepted.entry(sent.idempotency_key.clone()).or_default() += 1;
-            match kind {
-                "delete" => {
-                    kept.records.remove(&place);
-                }
-                "insert" => {
-                    *kept.applied_inserts.entry(place.clone()).or_default() += 1;
-                    kept.records.insert(place, sent.fields);
-                }
-                _ => merge(kept.records.entry(place).or_insert_with(|| json!({})), sent.fields),
-            }
-            json!({"status": "ok"})
-        })
-        .collect();
-    (StatusCode::OK, results)
+            _ => merge(self.records.entry(place).or_insert_with(|| json!({})), sent.fields),
+        }
+        Word::Done
+    }
 }
 
 fn merge(record: &mut Value, fields: Value) {

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::tool;
-use crate::{components, licences};
+use crate::{components, demo, licences};
 
 /// Formatting and every test. Plugins are tested natively, and built, so that those that come with the engine compile.
 pub fn test(root: &Path) -> Result<()> {
@@ -20,6 +20,8 @@ pub fn test(root: &Path) -> Result<()> {
                 .env("CARGO_TARGET_DIR", plugins.join("target")),
         )?;
     }
+    // The end-to-end tests run the binary.
+    demo::build(root)?;
     tool::show(tool::cargo().args(["test", "--workspace"]).current_dir(root))
 }
 
