@@ -1,6 +1,8 @@
 //! Kills at random instants: whatever a process was doing, the next run leaves receiver and ledger as the model says, with
 //! nothing lost, and sends nothing again that the ledger knows to be accepted.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

@@ -2,6 +2,8 @@
 //!
 //! A file says what the sync is, then step by step what changes and what the run does. See `rule_01_…` for the form.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

@@ -55,6 +55,14 @@ pub fn build(root: &Path) -> Result<()> {
     )
 }
 
+/// The benchmark, with the binary of this build.
+pub fn bench(root: &Path) -> Result<()> {
+    build(root)?;
+    let built = target(root).join("debug");
+    let mut command = Command::new(built.join("bench"));
+    tool::show(command.arg(built.join("outflow")).arg(target(root).join("bench")))
+}
+
 struct Demo {
     outflow: PathBuf,
     project: PathBuf,

@@ -22,6 +22,7 @@ cargo xtask COMMAND, each doing all set-up that is missing
   setup     fetch or build what the workspace needs: the DuckDB library, its SQLite extension, a compiler for
             plugins, and the repository's own plugins
   demo      sync an aircraft registry three times
+  bench     a million rows against the physical floor
   plugins   build the plugins of this repository into target/plugins
   test      check the formatting, build the plugins and run every test
   lint      the licences of dependencies; clippy and the documentation, both without a warning
@@ -49,6 +50,9 @@ fn run(arguments: &[String]) -> Result<()> {
         "demo" => setup::native(&root)
             .and_then(|()| components::build(&root))
             .and_then(|_| demo::run(&root)),
+        "bench" => setup::native(&root)
+            .and_then(|()| components::build(&root))
+            .and_then(|_| demo::bench(&root)),
         "test" => setup::native(&root).and_then(|()| checks::test(&root)),
         "lint" => setup::native(&root).and_then(|()| checks::lint(&root)),
         "help" | "--help" | "-h" => {
