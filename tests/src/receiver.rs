@@ -35,6 +35,8 @@ pub enum Fault {
     Garble,
     /// Waits so many milliseconds before it does its work.
     StallMs(u64),
+    /// Refuses everything, with the request's `authorization` in its message, as careless services do.
+    Echo,
 }
 
 /// A request as it came.
@@ -67,6 +69,7 @@ pub struct Sent {
 struct Kept {
     records: BTreeMap<String, Value>,
     received: Vec<Received>,
+    requests: u64,
     sent: Vec<Sent>,
     accepted: BTreeMap<String, u64>,
     refuse: Vec<Value>,
@@ -159,6 +162,12 @@ impl Receiver {
         std::mem::take(&mut self.kept().received)
     }
 
+    /// How many requests came in all.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.kept().requests
+    }
+
     /// How often the operation with each idempotency key was accepted.
     #[must_use]
     pub fn accepted(&self) -> BTreeMap<String, u64> {
@@ -184,6 +193,7 @@ async fn receive(
 ) -> Response {
     let fault = {
         let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.requests += 1;
         kept.received.push(Received {
             kind: kind.clone(),
             headers: headers
@@ -208,6 +218,12 @@ async fn receive(
             return (StatusCode::TOO_MANY_REQUESTS, wait, "too many").into_response();
         }
         Some(Fault::Cut) => return cut(),
+        Some(Fault::Echo) => {
+            let said = headers
+                .get("authorization")
+                .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+            return (StatusCode::UNPROCESSABLE_ENTITY, json!({"message": said}).to_string()).into_response();
+        }
         Some(Fault::StallMs(ms)) => tokio::time::sleep(Duration::from_millis(ms)).await,
         Some(Fault::ApplyThenCut | Fault::Garble) | None => {}
     }

@@ -64,7 +64,7 @@ fn timezone() -> String {
 }
 
 const fn memory_limit() -> ByteSize {
-    ByteSize(256_000_000)
+    ByteSize(192_000_000)
 }
 
 const fn threads() -> usize {

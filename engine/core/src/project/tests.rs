@@ -90,7 +90,7 @@ fn a_project_is_read_as_it_is_written() {
     let project = load(&[]).unwrap();
     assert_eq!(project.settings.name, "fleet");
     assert_eq!(project.settings.timezone, chrono_tz::UTC);
-    assert_eq!(project.settings.memory_limit, ByteSize(256_000_000));
+    assert_eq!(project.settings.memory_limit, ByteSize(192_000_000));
     assert_eq!((project.settings.threads, project.settings.concurrency), (2, 4));
 
     let SourceKind::Csv {

@@ -176,7 +176,7 @@ fn every_field_is_described() {
 fn defaults_are_in_the_schema() {
     let outflow = schema(FileKind::Outflow);
     assert_eq!(outflow["properties"]["timezone"]["default"], "UTC");
-    assert_eq!(outflow["properties"]["memory_limit"]["default"], "256MB");
+    assert_eq!(outflow["properties"]["memory_limit"]["default"], "192MB");
     assert_eq!(outflow["properties"]["timezone"]["examples"], json!(["Europe/Berlin"]));
     let sync = schema(FileKind::Sync);
     assert_eq!(sync["properties"]["mode"]["default"], "upsert");

@@ -1,0 +1,322 @@
+//! The binary as its user meets it: what a plan shows, wrong input, sources, signals.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use outflow_tests::project::{Project, SYNC, TOKEN};
+use outflow_tests::receiver::{Fault, Receiver};
+use serde_json::{Value, json};
+
+const PEOPLE: [(&str, &str); 2] = [("id", "BIGINT"), ("name", "VARCHAR")];
+const MIRROR: &str = "mode: mirror\nmappings: [{from: name, to: name}]";
+
+async fn fixture(sync: &str, rows: &str) -> (Receiver, Project) {
+    let receiver = Receiver::start().await.unwrap();
+    let project = Project::new(&receiver.origin(), &PEOPLE, "id", sync).unwrap();
+    project.rows(&format!("id,name\n{rows}")).unwrap();
+    (receiver, project)
+}
+
+fn text(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_31_a_plan_shows_the_bytes_that_the_receiver_gets() {
+    let (receiver, project) = fixture(MIRROR, "1,Ann\n2,Bob\n").await;
+    project.run(&[]).unwrap();
+    project.rows("id,name\n2,Bo\n3,\"Cid \"\"x\"\" é\"\n").unwrap();
+    let _ = receiver.take_received();
+    let plan = project
+        .outflow(&["plan", SYNC, "--requests", "--output", "json"])
+        .unwrap();
+    assert!(receiver.take_received().is_empty(), "a plan sends nothing");
+    let plan: Value = serde_json::from_slice(&plan.stdout).unwrap();
+    let shown: Vec<(String, String)> = plan["requests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|kind| kind[1].as_array().unwrap())
+        .map(|effect| {
+            (
+                effect["url"].as_str().unwrap().to_owned(),
+                effect["body"].as_str().unwrap().to_owned(),
+            )
+        })
+        .collect();
+    project.run(&[]).unwrap();
+    let received: Vec<(String, String)> = receiver
+        .take_received()
+        .into_iter()
+        .map(|request| (format!("{}/{}", receiver.origin(), request.kind), request.body))
+        .collect();
+    assert_eq!(shown, received);
+    assert_eq!(shown.len(), 2, "a delete and an upsert");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_38_a_secret_reaches_the_receiver_and_is_shown_to_nobody() {
+    let (receiver, project) = fixture(MIRROR, "1,Ann\n").await;
+    receiver.faults([Fault::Echo]);
+    let plan = project.outflow(&["plan", SYNC, "--requests"]).unwrap();
+    assert!(text(&plan).contains("Bearer {secret.token}"), "{}", text(&plan));
+    let run = project.outflow(&["run", SYNC, "-vv"]).unwrap();
+    let rejected = project.outflow(&["rejected", SYNC]).unwrap();
+    assert_eq!(
+        receiver.take_received()[0].headers["authorization"],
+        format!("Bearer {TOKEN}")
+    );
+    assert!(
+        text(&rejected).contains("{secret.token}"),
+        "the receiver echoes it: {}",
+        text(&rejected)
+    );
+    for output in [&plan, &run, &rejected] {
+        assert!(!text(output).contains(TOKEN), "{}", text(output));
+    }
+    for file in files(project.path()) {
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(
+            !bytes.windows(TOKEN.len()).any(|window| window == TOKEN.as_bytes()),
+            "{}",
+            file.display()
+        );
+    }
+}
+
+fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
+        .collect()
+}
+
+/// Every wrong input: what is changed, and what the message says. Nothing is sent, and the next run does all the work.
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_input_is_told_by_its_place_and_changes_nothing() {
+    let cases: [(&str, &str, &str, i32); 13] = [
+        (
+            "destinations/receiver.yml",
+            "plugin: htttp\nconfig: {}\n",
+            "there is no plugin named `htttp`",
+            2,
+        ),
+        ("plugins/http.wasm", "this is text", "it is no WebAssembly", 2),
+        (
+            "plugins/http.wasm",
+            "\0asm\u{1}\0\0\0",
+            "it is a core WebAssembly module",
+            2,
+        ),
+        (
+            "models/people.sql",
+            "SELECT id, nam FROM people",
+            "models/people.sql:1:12: Referenced column \"nam\" not found",
+            2,
+        ),
+        (
+            "models/people.sql",
+            "SELECT 1 AS id; SELECT 2",
+            "one SELECT is allowed, and these are 2 statements",
+            2,
+        ),
+        (
+            "models/people.sql",
+            "COPY people TO 'x.csv'",
+            "only one SELECT is allowed",
+            2,
+        ),
+        (
+            "models/people.sql",
+            "SELECT * FROM ledger.main.entries",
+            "the model cannot read `ledger",
+            2,
+        ),
+        (
+            "models/people.sql",
+            "SELECT * FROM read_csv('/etc/passwd')",
+            "`read_csv` is not allowed",
+            2,
+        ),
+        (
+            "destinations/receiver.yml",
+            "plugin: http\nconfig: {bas_url: x}\n",
+            "config.bas_url: there is no such field; did you mean `base_url`?",
+            2,
+        ),
+        (
+            "syncs/people-to-receiver.yml",
+            "model: people\ndestination: receiver\nmappings: [{from: nam, to: name}]\n",
+            "mappings[0].from: there is no column `nam`",
+            2,
+        ),
+        (
+            "syncs/people-to-receiver.yml",
+            "model: people\ndestination: receiver\nmappings: [{from: name, to: name}]\nschedule: {cron: \"0 0 30 2 *\"}\n",
+            "never fires",
+            2,
+        ),
+        (
+            "syncs/people-to-receiver.yml",
+            "model: people\ndestination: receiver\nmappings: [{template: x, to: name}]\n",
+            "there is no such field",
+            2,
+        ),
+        (
+            "destinations/receiver.yml",
+            "plugin: http\nconfig: {base_url: \"http://127.0.0.1:1\", upsert: {method: POST, path: /x}, delete: {method: DELETE, path: /x}}\nallow: [\"https://elsewhere.example.com\"]\n",
+            "http://127.0.0.1:1 is not granted",
+            1,
+        ),
+    ];
+    for (file, wrong, message, exit) in cases {
+        let (receiver, project) = fixture(MIRROR, "1,Ann\n").await;
+        let right = std::fs::read_to_string(project.path().join(file)).ok();
+        project.write(file, wrong).unwrap();
+        let output = project.outflow(&["run", SYNC]).unwrap();
+        assert!(
+            text(&output).contains(message),
+            "{file}: `{message}` is not in\n{}",
+            text(&output)
+        );
+        assert_eq!(output.status.code(), Some(exit), "{file}: {message}");
+        assert!(receiver.take_received().is_empty(), "{file}: {message}");
+        match right {
+            Some(right) => project.write(file, &right).unwrap(),
+            None => std::fs::remove_file(project.path().join(file)).unwrap(),
+        }
+        let (report, _) = project.run(&[]).unwrap();
+        assert_eq!(
+            (report.status.as_str(), report.counts.succeeded.added),
+            ("success", 1),
+            "{file}: {message}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_secret_and_an_unknown_sync_are_told() {
+    let (_receiver, project) = fixture(MIRROR, "1,Ann\n").await;
+    let output = project
+        .command(&["run", SYNC])
+        .unwrap()
+        .env_remove("RECEIVER_TOKEN")
+        .output()
+        .unwrap();
+    assert!(
+        text(&output).contains("the environment variable `RECEIVER_TOKEN` is not set"),
+        "{}",
+        text(&output)
+    );
+    assert_eq!(output.status.code(), Some(2));
+    let output = project.outflow(&["run", "people"]).unwrap();
+    assert!(
+        text(&output).contains("there is no sync `people`; the project has people-to-receiver"),
+        "{}",
+        text(&output)
+    );
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_08_a_ledger_of_a_newer_format_is_refused() {
+    let (receiver, project) = fixture(MIRROR, "1,Ann\n").await;
+    project.run(&[]).unwrap();
+    let path = project.path().join(".outflow/syncs").join(SYNC).join("ledger.duckdb");
+    let connection = duckdb::Connection::open(&path).unwrap();
+    connection
+        .execute_batch("UPDATE meta SET state = json_merge_patch(state, '{\"format\": 99}'); CHECKPOINT")
+        .unwrap();
+    drop(connection);
+    let _ = receiver.take_received();
+    let (report, exit) = project.run(&[]).unwrap();
+    assert!(report.message.unwrap().contains("has format 99"));
+    assert_eq!((exit, receiver.take_received().len()), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sources_are_csv_json_parquet_duckdb_and_sqlite_files() {
+    let (receiver, project) = fixture(MIRROR, "").await;
+    let path = |name: &str| project.path().join(name);
+    let connection = duckdb::Connection::open(path("people.duckdb")).unwrap();
+    connection
+        .execute_batch(&format!(
+            "CREATE TABLE people AS SELECT 1 AS id, 'Ann' AS name; COPY people TO '{}' (FORMAT parquet)",
+            path("people.parquet").display()
+        ))
+        .unwrap();
+    drop(connection);
+    std::fs::write(path("people.json"), "{\"id\": 1, \"name\": \"Ann\"}\n").unwrap();
+    let sqlite = rusqlite::Connection::open(path("people.sqlite")).unwrap();
+    sqlite
+        .execute_batch("CREATE TABLE people (id INTEGER, name TEXT); INSERT INTO people VALUES (1, 'Ann')")
+        .unwrap();
+    drop(sqlite);
+    project.rows("id,name\n1,Ann\n").unwrap();
+    for (source, from) in [
+        ("type: csv\npath: people.csv\n", "people"),
+        ("type: json\npath: people.json\n", "people"),
+        ("type: parquet\npath: people.parquet\n", "people"),
+        ("type: duckdb\npath: people.duckdb\n", "people.people"),
+        ("type: sqlite\npath: people.sqlite\n", "people.people"),
+    ] {
+        project.write("sources/people.yml", source).unwrap();
+        project
+            .write(
+                "models/people.sql",
+                &format!("SELECT id::BIGINT AS id, name FROM {from}\n"),
+            )
+            .unwrap();
+        let (report, _) = project.run(&[]).unwrap();
+        assert_eq!(report.status.as_str(), "success", "{source}: {report:?}");
+        assert_eq!(
+            receiver.records(),
+            [("1".to_owned(), json!({"name": "Ann"}))].into(),
+            "{source}"
+        );
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminated_server_records_what_was_in_flight() {
+    let (receiver, project) = fixture(&format!("{MIRROR}\nschedule: {{every: 1s}}"), "1,Ann\n").await;
+    receiver.faults([Fault::StallMs(1_500)]);
+    let mut serve = project.command(&["serve"]).unwrap();
+    let mut serve = serve.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while receiver.received() == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let pid = rustix::process::Pid::from_raw(i32::try_from(serve.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let status = tokio::task::block_in_place(|| serve.wait()).unwrap();
+    assert_eq!(status.code(), Some(0));
+    let runs = project.outflow(&["runs", SYNC, "--output", "json"]).unwrap();
+    let runs: Value = serde_json::from_slice(&runs.stdout).unwrap();
+    assert_eq!(
+        (&runs[0]["counts"]["succeeded"]["added"], &runs[0]["trigger"]),
+        (&json!(1), &json!("schedule")),
+        "{runs}"
+    );
+    assert_eq!(project.run(&[]).unwrap().0.counts.changes.total(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_project_runs_as_it_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_receiver, project) = fixture(MIRROR, "").await;
+    let first = folder.path().join("first").display().to_string();
+    assert!(project.outflow(&["init", &first]).unwrap().status.success());
+    for arguments in [&["-C", &first, "validate"][..], &["-C", &first, "run"]] {
+        let output = project.outflow(arguments).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    }
+    let again = project.outflow(&["init", &first]).unwrap();
+    assert_eq!(again.status.code(), Some(2), "no file is overwritten: {}", text(&again));
+}
