@@ -8,6 +8,7 @@ pub mod append;
 mod canonical;
 pub mod connection;
 pub mod error;
+mod extension;
 mod fault;
 mod function;
 pub mod gate;
@@ -89,6 +90,8 @@ impl Warehouse {
     pub fn open(options: &WarehouseOptions) -> Result<Self, WarehouseError> {
         let database = Database::open()?;
         let connection = database.connect()?;
+        // Time zones; a library compiled from the crate's sources has no ICU inside.
+        extension::load(&connection, "icu", &options.extension_dirs)?;
         connection.execute(&settings(options))?;
         function::register(&connection)?;
         Ok(Self {

@@ -10,11 +10,11 @@ use indexmap::IndexMap;
 
 use super::connection::Connection;
 use super::error::{self, WarehouseError};
-use super::{Column, Shape, Warehouse, quote};
+use super::{Column, Shape, Warehouse, extension, quote};
 use crate::project::source::{Source, SourceKind};
 
-/// The file of DuckDB's extension that reads SQLite.
-const SQLITE_EXTENSION: &str = "sqlite_scanner.duckdb_extension";
+/// DuckDB's extension that reads SQLite.
+const SQLITE: &str = "sqlite_scanner";
 
 impl Warehouse {
     /// Declares sources, before the lock-down: each one a relation or a catalog of its own name. `pinned` has the types
@@ -73,7 +73,7 @@ impl Warehouse {
                 return self.attached(source);
             }
             SourceKind::Sqlite { .. } => {
-                self.load_sqlite(connection)?;
+                extension::load(connection, SQLITE, &self.options.extension_dirs)?;
                 connection.execute(&format!("ATTACH {location} AS {name} (TYPE sqlite, READ_ONLY)"))?;
                 return self.attached(source);
             }
@@ -91,31 +91,6 @@ impl Warehouse {
         self.files.push(source.kind.path().clone());
         self.sources.insert(source.name.clone(), Shape::Catalog);
         Ok(None)
-    }
-
-    /// Loads the extension from the folders of the options, else from where DuckDB keeps what it installed.
-    fn load_sqlite(&self, connection: &Connection) -> Result<(), WarehouseError> {
-        let files = self
-            .options
-            .extension_dirs
-            .iter()
-            .map(|folder| folder.join(SQLITE_EXTENSION));
-        let name = match files.into_iter().find(|file| file.exists()) {
-            Some(file) => quote::text(&file.to_string_lossy()),
-            None => "sqlite_scanner".to_owned(),
-        };
-        connection.execute(&format!("LOAD {name}")).map(|_| ()).map_err(|error| {
-            let looked: Vec<_> = self.options.extension_dirs.iter().map(|folder| folder.display().to_string()).collect();
-            let looked = if looked.is_empty() { "no other folder".to_owned() } else { looked.join(", ") };
-            WarehouseError::Database {
-                kind: "Extension".to_owned(),
-                message: format!(
-                    "DuckDB's SQLite extension cannot be loaded; put {SQLITE_EXTENSION} of DuckDB's version into one of \
-                     the extension folders ({looked}), or run `INSTALL sqlite` in DuckDB once: {error}"
-                ),
-                position: None,
-            }
-        })
     }
 }
 

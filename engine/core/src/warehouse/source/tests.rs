@@ -227,12 +227,10 @@ fn a_duckdb_file_is_a_catalog_that_cannot_be_written() {
 fn an_sqlite_file_is_a_catalog_or_the_extension_is_asked_for() {
     let fixture = Fixture::new();
     let path = fixture.path("crm.sqlite");
-    let folder = std::env::var_os("OUTFLOW_EXTENSION_DIR").or_else(|| std::env::var_os("DUCKDB_LIB_DIR"));
     let mut warehouse = open();
-    warehouse.options.extension_dirs.extend(folder.map(PathBuf::from));
     let connection = warehouse.connect().unwrap();
     let people = source("crm", SourceKind::Sqlite { path: path.clone() });
-    if warehouse.load_sqlite(&connection).is_err() {
+    if extension::load(&connection, SQLITE, &[]).is_err() {
         eprintln!("without DuckDB's SQLite extension only its absence is tested");
         std::fs::write(&path, "").unwrap();
         let error = warehouse
@@ -240,7 +238,7 @@ fn an_sqlite_file_is_a_catalog_or_the_extension_is_asked_for() {
             .unwrap_err()
             .to_string();
         assert!(
-            error.contains(SQLITE_EXTENSION) && error.contains("INSTALL sqlite"),
+            error.contains("sqlite_scanner.duckdb_extension") && error.contains("INSTALL sqlite"),
             "{error}"
         );
         return;
