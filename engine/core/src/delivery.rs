@@ -1,39 +1,33 @@
 //! Delivery: operations leave in batches, and each gets exactly one state (rules 24 to 27).
 //!
 //! The decisions are made without IO: [`batch`] says which operations go together, [`attempt`] what follows from a
-//! batch's result, [`pace`] when something may leave. The loop in here only moves them: it reads the plan on a thread
-//! of its own through a short channel, keeps a bounded number of batches in flight, and journals every attempt before
-//! it leaves and every outcome before it is told. It never holds more operations than are in flight or waiting.
+//! batch's result, [`pace`] when something may leave. The loop in [`course`] only moves them: it keeps a bounded number of
+//! batches in flight, and journals every attempt before it leaves and every outcome before it is told. The plan is read
+//! on a thread of its own through a short channel, so that no more operations are held than are in flight or waiting.
 
 pub mod attempt;
 pub mod batch;
 pub mod budgets;
+mod course;
+pub mod lot;
 pub mod pace;
 mod progress;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::error::Error;
-use std::pin::Pin;
 
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::destination::{Counting, Destination};
-use crate::journal::{Entry, Journal, JournalError, Span, State};
+use crate::journal::{Entry, Journal, State};
 use crate::operation::{Change, Operation};
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{Failure, Rejection};
 use crate::project::sync::Threshold;
 use crate::report::{Control, Counts, Split};
 
-use attempt::{Decision, Judge, Lot};
-use batch::{Filled, Filler};
 use budgets::Budgets;
-use pace::Pace;
-use progress::Progress;
+use course::Course;
 
 /// Operations that one read of the plan takes.
 const READ_RECORDS: usize = 1_000;
@@ -187,20 +181,6 @@ fn read(mut source: impl OperationSource) -> mpsc::Receiver<Read> {
     receiver
 }
 
-/// Something that was under way and is done.
-enum Landed {
-    /// A batch has its result; it was given to the destination unless its attempt could not be journaled.
-    Written {
-        flight: u64,
-        result: Result<Result<Vec<Outcome>, Failure>, JournalError>,
-    },
-    /// Outcomes are durable, or could not be made so.
-    Journaled {
-        settled: Vec<(Planned, Settled)>,
-        result: Result<(), JournalError>,
-    },
-}
-
 /// The last word about an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settled {
@@ -212,285 +192,23 @@ pub enum Settled {
     Other(State),
 }
 
-type Flight<'a> = Pin<Box<dyn Future<Output = Landed> + Send + 'a>>;
-
-/// One delivery under way.
-struct Course<'a> {
-    delivery: &'a Delivery<'a>,
-    filler: Filler,
-    judge: Judge,
-    pace: Pace,
-    progress: Progress,
-    flights: FuturesUnordered<Flight<'a>>,
-    in_flight: BTreeMap<u64, Lot>,
-    next_flight: u64,
-    /// Operations that came from the plan.
-    read: u64,
-    counts: Counts,
-    end: Option<End>,
-}
-
-impl<'a> Course<'a> {
-    fn new(delivery: &'a Delivery<'a>) -> Self {
-        let target = delivery.destination.target();
-        Self {
-            delivery,
-            filler: Filler::new(target.limits),
-            judge: Judge::new(delivery.budgets.clone(), target.idempotent),
-            pace: Pace::default(),
-            progress: Progress::new(delivery.planned.total()),
-            flights: FuturesUnordered::new(),
-            in_flight: BTreeMap::new(),
-            next_flight: 0,
-            read: 0,
-            counts: Counts::default(),
-            end: None,
-        }
+impl Settled {
+    const fn unknown(reason: String) -> Self {
+        Self::Other(State::Unknown { reason })
     }
 
-    async fn run(&mut self, mut reads: mpsc::Receiver<Read>) -> End {
-        let mut cancelled = std::pin::pin!(self.delivery.control.cancelled());
-        loop {
-            self.launch();
-            if self.end.is_some() || (self.filler.is_exhausted() && self.flights.is_empty() && self.pace.is_empty()) {
-                break;
-            }
-            let wake = self.pace.wakes_at().filter(|_| self.has_room());
-            tokio::select! {
-                Some(landed) = self.flights.next(), if !self.flights.is_empty() => self.land(landed),
-                read = reads.recv(), if self.filler.wants_more() => self.take(read),
-                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
-                () = &mut cancelled => self.stop(End::Cancelled),
-            }
-        }
-        self.drain().await;
-        self.progress.tell(self.delivery.control, &self.counts, true);
-        self.end.take().unwrap_or_else(|| self.judge.end())
-    }
-
-    /// Operations come from the plan, or its end.
-    fn take(&mut self, read: Option<Read>) {
-        let planned = self.delivery.planned.total();
-        match read {
-            Some(Ok(operations)) if !operations.is_empty() => {
-                self.read += operations.len() as u64;
-                self.filler.push(operations);
-            }
-            // Never taken for the whole plan: a file that mirrors would lose the rest.
-            Some(Ok(_)) if self.read != planned => self.stop(End::Failed(format!(
-                "the plan has {planned} operations, but {} were read",
-                self.read
-            ))),
-            Some(Ok(_)) => self.filler.no_more(),
-            Some(Err(message)) => self.stop(End::Failed(format!("the plan cannot be read: {message}"))),
-            None => self.stop(End::Failed("the plan cannot be read: its reader ended early".into())),
-        }
-    }
-
-    fn has_room(&self) -> bool {
-        self.in_flight.len() < self.lots_max()
-    }
-
-    /// Batches in flight at most.
-    fn lots_max(&self) -> usize {
-        let concurrency = self.delivery.destination.target().limits.concurrency;
-        self.delivery.budgets.in_flight.min(concurrency).max(1) as usize
-    }
-
-    /// Sends off what may leave now.
-    fn launch(&mut self) {
-        while self.end.is_none() && self.has_room() && !self.pace.is_held(Instant::now()) {
-            let lot = match self.pace.take_due(Instant::now()) {
-                Some(lot) => lot,
-                // What waits for another attempt keeps its place, so that no more of the plan is held than may be in
-                // flight, and a destination that is down is not asked ever more often.
-                None if self.in_flight.len() + self.pace.len() >= self.lots_max() => return,
-                // All removals have their outcome before the first write leaves (rule 24).
-                None => match self.filler.fill(self.in_flight.is_empty() && self.pace.is_empty()) {
-                    Filled::Batch(operations) => Lot::new(operations),
-                    Filled::Wait => return,
-                },
-            };
-            self.send(lot);
-        }
-    }
-
-    fn send(&mut self, lot: Lot) {
-        let flight = self.next_flight;
-        self.next_flight += 1;
-        let operations: Vec<Operation> = lot.operations().cloned().collect();
-        let Delivery {
-            destination, journal, ..
-        } = *self.delivery;
-        self.in_flight.insert(flight, lot);
-        self.flights.push(Box::pin(async move {
-            let spans = Span::gather(operations.iter().map(|operation| operation.ordinal));
-            let result = match journal.append(Entry::Attempt { spans }).await {
-                Ok(()) => Ok(destination.write(&operations).await),
-                Err(error) => Err(error),
-            };
-            Landed::Written { flight, result }
-        }));
-    }
-
-    fn land(&mut self, landed: Landed) {
-        match landed {
-            Landed::Written { flight, result } => {
-                let Some(lot) = self.in_flight.remove(&flight) else {
-                    return;
-                };
-                match result {
-                    Ok(result) => {
-                        let decision = self.judge.judge(lot, result, Instant::now());
-                        self.follow(decision);
-                    }
-                    // Not sent: nothing of it happened.
-                    Err(error) => self.stop(End::Failed(error.to_string())),
-                }
-            }
-            Landed::Journaled {
-                settled,
-                result: Ok(()),
-            } => {
-                for (planned, settled) in settled {
-                    self.count(planned.change, &settled);
-                }
-                self.progress.tell(self.delivery.control, &self.counts, false);
-                self.check_rejections();
-            }
-            Landed::Journaled {
-                settled,
-                result: Err(error),
-            } => {
-                // Attempted, but what came of it is not durable: unknown, as recovery will find it.
-                for (planned, _) in settled {
-                    let unknown = State::Unknown {
-                        reason: error.to_string(),
-                    };
-                    self.count(planned.change, &Settled::Other(unknown));
-                }
-                self.stop(End::Failed(error.to_string()));
-            }
-        }
-    }
-
-    fn follow(&mut self, decision: Decision) {
-        if let Some(limit) = decision.bytes_max {
-            self.filler.shrink(limit);
-        }
-        if let Some((until, reason)) = decision.hold {
-            self.pace.hold(until);
-            self.progress.waiting(self.delivery.control, until, reason);
-        }
-        for (lot, due) in decision.again {
-            self.pace.put(lot, due);
-        }
-        self.settle(decision.settled);
-        if let Some(end) = decision.end {
-            self.stop(end);
-        }
-    }
-
-    /// Makes outcomes durable; they are counted once they are.
-    fn settle(&mut self, settled: Vec<(Planned, Settled)>) {
-        if settled.is_empty() {
-            return;
-        }
-        let journal = self.delivery.journal;
-        self.flights.push(Box::pin(async move {
-            let result = journal.append(outcomes(&settled)).await;
-            Landed::Journaled { settled, result }
-        }));
-    }
-
-    fn count(&mut self, change: Change, settled: &Settled) {
-        let counts = &mut self.counts;
-        let split = match settled {
-            Settled::Aborted => return,
-            Settled::Accepted(_) => &mut counts.succeeded,
-            Settled::Other(State::Accepted { .. }) => &mut counts.succeeded,
-            Settled::Other(State::Rejected(_)) => &mut counts.rejected,
-            // Already gone is what a removal wanted (rule 20).
-            Settled::Other(State::NoMatch) if change == Change::Removed => &mut counts.succeeded,
-            Settled::Other(State::NoMatch) => &mut counts.unmatched,
-            Settled::Other(State::Unknown { .. }) => &mut counts.unknown,
-        };
-        *split.of(change) += 1;
-        *counts.attempted.of(change) += 1;
-    }
-
-    fn check_rejections(&mut self) {
-        let Some(Threshold { share, rows }) = self.delivery.rejected_max else {
-            return;
-        };
-        let (rejected, attempted) = (self.counts.rejected.total(), self.counts.attempted.total());
-        #[expect(clippy::cast_precision_loss, reason = "a share of row counts")]
-        if rejected > rows && rejected as f64 > share * attempted as f64 {
-            self.stop(End::Failed(format!(
-                "the destination refused {rejected} of {attempted} records, more than guards.max_rejected allows"
-            )));
-        }
-    }
-
-    /// Nothing more leaves. The first reason stands.
-    fn stop(&mut self, end: End) {
-        self.end.get_or_insert(end);
-    }
-
-    /// Waits for what is in flight, within the grace time; gives up what waits for another attempt.
-    async fn drain(&mut self) {
-        let waiting: Vec<Lot> = self.pace.take_all();
-        self.settle(
-            waiting
-                .into_iter()
-                .flat_map(|lot| lot.give_up("the run stopped before another attempt"))
-                .collect(),
-        );
-        let grace_ends = Instant::now() + self.delivery.budgets.grace;
-        while let Ok(Some(landed)) = timeout_at(grace_ends, self.flights.next()).await {
-            self.land(landed);
-            let waiting = self.pace.take_all();
-            self.settle(
-                waiting
-                    .into_iter()
-                    .flat_map(|lot| lot.give_up("the run stopped before another attempt"))
-                    .collect(),
-            );
-        }
-        // Left in flight past the grace time: dropped here, unknown in the journal, as their attempts have no outcome.
-        self.flights.clear();
-        for lot in std::mem::take(&mut self.in_flight).into_values() {
-            for (planned, _) in lot.into_unknown("the run stopped waiting for its answer") {
-                let unknown = State::Unknown { reason: String::new() };
-                self.count(planned.change, &Settled::Other(unknown));
-            }
-        }
+    const fn rejected(rejection: Rejection) -> Self {
+        Self::Other(State::Rejected(rejection))
     }
 }
 
-/// The journal's form of what was settled.
-fn outcomes(settled: &[(Planned, Settled)]) -> Entry {
-    let ordinals = |wanted: &Settled| {
-        Span::gather(
-            settled
-                .iter()
-                .filter(|(_, is)| is == wanted)
-                .map(|(planned, _)| planned.operation.ordinal),
-        )
-    };
-    Entry::Outcomes {
-        accepted: ordinals(&Settled::Accepted(None)),
-        aborted: ordinals(&Settled::Aborted),
-        others: settled
-            .iter()
-            .filter_map(|(planned, settled)| {
-                let state = match settled {
-                    Settled::Accepted(None) | Settled::Aborted => return None,
-                    Settled::Accepted(Some(id)) => State::Accepted { id: id.clone() },
-                    Settled::Other(state) => state.clone(),
-                };
-                Some((planned.operation.ordinal, state))
-            })
-            .collect(),
-    }
+/// An operation's last word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The operation's place in the plan.
+    pub ordinal: u64,
+    /// The difference that it comes from.
+    pub change: Change,
+    /// What became of it.
+    pub settled: Settled,
 }

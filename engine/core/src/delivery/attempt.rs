@@ -9,139 +9,18 @@ use rand::RngExt;
 use tokio::time::Instant;
 
 use crate::journal::State;
-use crate::operation::Kind;
+use crate::operation::{Kind, Operation};
 use crate::outcome::{Failure, Outcome, Rejection};
 
 use super::budgets::Budgets;
-use super::{End, Planned, Settled};
-
-/// Operations that travel together, with what is known of their attempts.
-#[derive(Clone, Debug)]
-pub struct Lot {
-    items: Vec<Item>,
-    /// Attempts that were spent.
-    spent: u32,
-    /// Whether it comes from a refused batch that is being split.
-    bisecting: bool,
-}
-
-#[derive(Clone, Debug)]
-struct Item {
-    planned: Planned,
-    /// Why an earlier attempt may have been applied, if one may.
-    doubt: Option<String>,
-}
-
-impl Lot {
-    /// A batch before its first attempt.
-    #[must_use]
-    pub fn new(operations: Vec<Planned>) -> Self {
-        let items = operations
-            .into_iter()
-            .map(|planned| Item { planned, doubt: None })
-            .collect();
-        Self {
-            items,
-            spent: 0,
-            bisecting: false,
-        }
-    }
-
-    /// The operations in order.
-    pub fn operations(&self) -> impl Iterator<Item = &crate::operation::Operation> {
-        self.items.iter().map(|item| &item.planned.operation)
-    }
-
-    /// The last word about operations that get no further attempt: unknown where one may have been applied, else
-    /// aborted.
-    #[must_use]
-    pub fn give_up(self, why: &str) -> Vec<(Planned, Settled)> {
-        self.items
-            .into_iter()
-            .map(|item| {
-                let settled = match item.doubt {
-                    Some(doubt) => unknown(format!("{doubt}; {why}")),
-                    None => Settled::Aborted,
-                };
-                (item.planned, settled)
-            })
-            .collect()
-    }
-
-    /// All unknown, for this reason.
-    #[must_use]
-    pub fn into_unknown(self, reason: &str) -> Vec<(Planned, Settled)> {
-        self.items
-            .into_iter()
-            .map(|item| (item.planned, unknown(reason.to_owned())))
-            .collect()
-    }
-
-    /// All refused, for this reason.
-    fn into_refused(self, rejection: &Rejection) -> Vec<(Planned, Settled)> {
-        let refused = |item: Item| {
-            let settled = doubtful_rejection(&item, rejection.clone());
-            (item.planned, settled)
-        };
-        self.items.into_iter().map(refused).collect()
-    }
-
-    fn doubted(mut self, reason: &str) -> Self {
-        for item in &mut self.items {
-            item.doubt.get_or_insert_with(|| reason.to_owned());
-        }
-        self
-    }
-
-    /// In two halves, in order.
-    fn halves(mut self) -> [Self; 2] {
-        let second = self.items.split_off(self.items.len().div_ceil(2));
-        let half = Self { items: second, ..self };
-        [self, half]
-    }
-
-    /// Takes single operations out, spread over the whole, to tell a cause that all share from records at fault. None
-    /// where splitting finds that out as fast.
-    fn probes(&mut self, count: usize) -> Vec<Self> {
-        let total = self.items.len();
-        if count == 0 || total < 4 * count {
-            return Vec::new();
-        }
-        // From the back, so that the places before stay what they are.
-        let mut probes: Vec<Self> = (0..count)
-            .rev()
-            .map(|nth| Self {
-                items: vec![self.items.remove(nth * total / count)],
-                ..self.clone_empty()
-            })
-            .collect();
-        probes.reverse();
-        probes
-    }
-
-    /// Without operations, but with the same past.
-    fn clone_empty(&self) -> Self {
-        Self {
-            items: Vec::new(),
-            spent: self.spent,
-            bisecting: self.bisecting,
-        }
-    }
-}
-
-fn unknown(reason: String) -> Settled {
-    Settled::Other(State::Unknown { reason })
-}
-
-fn rejected(rejection: Rejection) -> Settled {
-    Settled::Other(State::Rejected(rejection))
-}
+use super::lot::Lot;
+use super::{End, Settled, Verdict};
 
 /// What follows from a result.
 #[derive(Debug, Default)]
 pub struct Decision {
     /// Operations with their last word.
-    pub settled: Vec<(Planned, Settled)>,
+    pub settled: Vec<Verdict>,
     /// Lots for another attempt, and when.
     pub again: Vec<(Lot, Instant)>,
     /// Nothing leaves before then; why.
@@ -204,7 +83,7 @@ impl Judge {
             self.uncertain_in_a_row = 0;
         }
         match result {
-            Ok(outcomes) if outcomes.len() == lot.items.len() => self.answered(lot, outcomes, now),
+            Ok(outcomes) if outcomes.len() == lot.len() => self.answered(lot, outcomes, now),
             Ok(outcomes) => broken(lot, &format!("the plugin gave {} outcomes", outcomes.len())),
             Err(Failure::Transient(message)) => self.try_again(lot, None, &message, now),
             Err(Failure::Uncertain(message)) => self.uncertain(lot, &message, now),
@@ -231,42 +110,41 @@ impl Judge {
 
     fn answered(&mut self, lot: Lot, outcomes: Vec<Outcome>, now: Instant) -> Decision {
         let mut settled = Vec::new();
-        let mut again = lot.clone_empty();
+        let mut again = lot.emptied();
         let mut after: Option<Duration> = None;
         let mut attempted = false;
-        for (mut item, outcome) in lot.items.into_iter().zip(outcomes) {
+        for (mut item, outcome) in lot.into_items().zip(outcomes) {
             attempted |= outcome != Outcome::NotAttempted;
-            let word = match outcome {
+            settled.push(match outcome {
                 Outcome::Accepted { id } => {
                     self.accepted_any = true;
-                    Settled::Accepted(id)
+                    item.settle(Settled::Accepted(id))
                 }
-                Outcome::Rejected(rejection) => doubtful_rejection(&item, rejection),
-                Outcome::NoMatch => Settled::Other(State::NoMatch),
+                Outcome::Rejected(rejection) => item.refuse(rejection),
+                Outcome::NoMatch => item.settle(Settled::Other(State::NoMatch)),
                 Outcome::Retry { after: wait } => {
                     after = after.max(wait);
-                    again.items.push(item);
+                    again.push(item);
                     continue;
                 }
                 Outcome::NotAttempted => {
-                    again.items.push(item);
+                    again.push(item);
                     continue;
                 }
-                Outcome::Unknown { reason } if self.repeatable(item.planned.operation.kind) => {
-                    item.doubt.get_or_insert(reason);
-                    again.items.push(item);
+                Outcome::Unknown { reason } if self.repeatable(item.operation.kind) => {
+                    item.doubt(reason);
+                    again.push(item);
                     continue;
                 }
-                Outcome::Unknown { reason } => unknown(reason),
-            };
-            settled.push((item.planned, word));
+                Outcome::Unknown { reason } => item.settle(Settled::unknown(reason)),
+            });
         }
         if !settled.is_empty() {
             self.given_up_in_a_row = 0;
         }
-        let mut decision = if again.items.is_empty() {
+        let mut decision = if again.is_empty() {
             Decision::default()
-        } else if attempted && after.is_none() && settled.len() > again.items.len() {
+        } else if attempted && after.is_none() && settled.len() > again.len() {
             // Most got through, so the rest only waited for its turn.
             Decision {
                 again: vec![(again, now)],
@@ -300,7 +178,7 @@ impl Judge {
     fn give_up(&mut self, lot: Lot, why: &str) -> Decision {
         let why = format!("given up after {} attempts: {why}", self.budgets.attempts);
         self.given_up_in_a_row += 1;
-        let removals = lot.operations().any(|operation| operation.kind.is_removal());
+        let removals = lot.operations().iter().any(|operation| operation.kind.is_removal());
         let stop = removals || self.given_up_in_a_row >= self.budgets.given_up_in_a_row;
         self.given_up.get_or_insert_with(|| why.clone());
         Decision {
@@ -327,16 +205,16 @@ impl Judge {
     }
 
     fn uncertain(&mut self, lot: Lot, message: &str, now: Instant) -> Decision {
-        let mut repeat = lot.clone_empty();
+        let mut repeat = lot.emptied();
         let mut settled = Vec::new();
-        for item in lot.items {
-            if self.repeatable(item.planned.operation.kind) {
-                repeat.items.push(item);
+        for item in lot.into_items() {
+            if self.repeatable(item.operation.kind) {
+                repeat.push(item);
             } else {
-                settled.push((item.planned, unknown(message.to_owned())));
+                settled.push(item.settle(Settled::unknown(message.to_owned())));
             }
         }
-        let mut decision = if repeat.items.is_empty() {
+        let mut decision = if repeat.is_empty() {
             Decision::default()
         } else {
             self.try_again(repeat.doubted(message), None, message, now)
@@ -399,7 +277,7 @@ impl Judge {
 
     /// Splits a refused batch until the records at fault are alone.
     fn refused(&mut self, lot: Lot, rejection: &Rejection, now: Instant) -> Decision {
-        if lot.items.len() > 1 {
+        if lot.len() > 1 {
             return self.bisect(lot, &rejection.message, now);
         }
         let (bisecting, code) = (lot.bisecting, rejection.code.clone());
@@ -414,11 +292,9 @@ impl Judge {
 
     fn trapped(&mut self, lot: Lot, message: String, sent: bool, now: Instant) -> Decision {
         let lot = if sent { lot.doubted(&message) } else { lot };
-        if lot.items.len() > 1 {
-            let repeatable = lot
-                .items
-                .iter()
-                .all(|item| self.repeatable(item.planned.operation.kind));
+        if lot.len() > 1 {
+            let mut operations = lot.operations().iter();
+            let repeatable = operations.all(|operation| self.repeatable(operation.kind));
             if sent && !repeatable {
                 return Decision {
                     settled: lot.give_up("it is not repeated"),
@@ -460,7 +336,7 @@ impl Judge {
             self.probed = true;
             lot.probes(self.budgets.one_cause_records as usize)
         };
-        let parts = lot.halves().into_iter().filter(|half| !half.items.is_empty());
+        let parts = lot.halves().into_iter().filter(|half| !half.is_empty());
         Decision {
             again: probes.into_iter().chain(parts).map(|part| (part, now)).collect(),
             ..Decision::default()
@@ -469,8 +345,8 @@ impl Judge {
 
     /// The batch shrinks for the rest of the run; a record that is too large alone is refused.
     fn too_large(&mut self, lot: Lot, message: String, now: Instant) -> Decision {
-        if lot.items.len() > 1 {
-            let bytes: usize = lot.operations().map(crate::operation::Operation::bytes).sum();
+        if lot.len() > 1 {
+            let bytes: usize = lot.operations().iter().map(Operation::bytes).sum();
             return Decision {
                 again: lot.halves().map(|half| (half, now)).into(),
                 bytes_max: Some(bytes.div_ceil(2)),
@@ -503,17 +379,6 @@ impl Judge {
                 "every record fails for one cause, so the rest was not sent: {message}"
             ))
         })
-    }
-}
-
-/// A rejection never settles what an earlier attempt may have done (rule 3).
-fn doubtful_rejection(item: &Item, rejection: Rejection) -> Settled {
-    match &item.doubt {
-        Some(doubt) => unknown(format!(
-            "{doubt}; a later attempt was refused ({}): {}",
-            rejection.code, rejection.message
-        )),
-        None => rejected(rejection),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
-use super::attempt::Lot;
+use super::lot::Lot;
 
 /// What waits, and until when.
 #[derive(Default)]

@@ -3,12 +3,13 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use super::*;
 use crate::destination::{Effect, Equality, Limits, Target};
-use crate::journal::{FORMAT, Header, Reader};
+use crate::journal::{FORMAT, Header, Reader, Span};
 use crate::operation::Kind;
-use crate::outcome::Rejection;
+use crate::outcome::Outcome;
 
 mod budget;
 mod order;

@@ -105,6 +105,17 @@ async fn a_cancelled_run_waits_for_what_is_in_flight_and_sends_no_more() {
 }
 
 #[tokio::test]
+async fn a_run_that_was_cancelled_before_sends_nothing() {
+    let control = Control::default();
+    control.cancel();
+    let destination = Scripted::first(Vec::new());
+    let outcomes = run_with(&destination, plan([Kind::Upsert; 50]), budgets(), None, &control).await;
+    assert_eq!(outcomes.delivered.end, End::Cancelled);
+    assert_eq!(destination.sizes(), Vec::<usize>::new());
+    assert_eq!(outcomes.delivered.counts.aborted.total(), 50);
+}
+
+#[tokio::test]
 async fn what_outlasts_the_grace_time_is_unknown() {
     let control = Control::default();
     let mut destination = Scripted::first(Vec::new());
