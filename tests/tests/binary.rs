@@ -283,6 +283,80 @@ async fn sources_are_csv_json_parquet_duckdb_and_sqlite_files() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_23_a_file_that_mirrors_is_replaced_whole_or_not_at_all() {
+    let (_receiver, project) = fixture(MIRROR, "1,Ann\n2,Bob\n").await;
+    project
+        .write(
+            "destinations/receiver.yml",
+            "plugin: file\nfolder: out\nconfig: {mode: mirror, format: csv, path: people.csv}\n",
+        )
+        .unwrap();
+    project
+        .sync("mode: upsert\nmappings: [{from: id, to: id}, {from: name, to: name}]")
+        .unwrap();
+    std::fs::create_dir(project.path().join("out")).unwrap();
+    let file = project.path().join("out/people.csv");
+    let (report, _) = project.run(&[]).unwrap();
+    assert_eq!(report.counts.succeeded.added, 2, "{report:?}");
+    let before = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(before, "id,name\n1,Ann\n2,Bob\n");
+    // One row changed: the file has every row again.
+    project.rows("id,name\n1,Ann\n2,Bo\n3,Cid\n").unwrap();
+    project.run(&[]).unwrap();
+    let whole = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(whole, "id,name\n1,Ann\n2,Bo\n3,Cid\n");
+    // Killed at any moment, the file is the one from before or the new one.
+    let rows = |name: &str| {
+        let rows = (0..50_000).map(|id| format!("{id},{name}\n"));
+        format!("id,name\n{}", rows.collect::<String>())
+    };
+    let mut before = whole;
+    for (name, delay_ms) in [("Dan", 150), ("Eve", 300), ("Fay", 450), ("Gus", 600), ("Hal", 3_000)] {
+        project.rows(&rows(name)).unwrap();
+        let mut run = project.start().unwrap();
+        tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+        let _ = run.kill();
+        run.wait().unwrap();
+        let now = std::fs::read_to_string(&file).unwrap();
+        assert!(now == before || now == rows(name), "{name}: {} bytes", now.len());
+        before = now;
+    }
+    let (report, _) = project.run(&[]).unwrap();
+    assert_eq!(report.status.as_str(), "success", "{report:?}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), rows("Hal"));
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_34_an_interrupt_cancels_the_run_and_keeps_what_was_answered() {
+    let rows: String = (0..500).map(|id| format!("{id},Ann\n")).collect();
+    let (receiver, project) = fixture(MIRROR, &rows).await;
+    receiver.faults([Fault::StallMs(600), Fault::StallMs(600)]);
+    let mut command = project.command(&["run", SYNC, "--output", "json"]).unwrap();
+    let run = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    while receiver.received() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    signal(run.id(), rustix::process::Signal::INT);
+    let output = tokio::task::block_in_place(|| run.wait_with_output()).unwrap();
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output));
+    let reports: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(reports[0]["status"], "cancelled", "{reports}");
+    let accepted = receiver.records().len();
+    assert_eq!(reports[0]["counts"]["succeeded"]["added"], accepted, "{reports}");
+    assert_eq!(reports[0]["counts"]["aborted"]["added"], 500 - accepted, "{reports}");
+    let (report, _) = project.run(&[]).unwrap();
+    assert_eq!(report.counts.succeeded.added, 500 - accepted as u64);
+    assert_eq!(receiver.records().len(), 500);
+}
+
+#[cfg(unix)]
+fn signal(process: u32, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_terminated_server_records_what_was_in_flight() {
@@ -293,8 +367,7 @@ async fn a_terminated_server_records_what_was_in_flight() {
     while receiver.received() == 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let pid = rustix::process::Pid::from_raw(i32::try_from(serve.id()).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    signal(serve.id(), rustix::process::Signal::TERM);
     let status = tokio::task::block_in_place(|| serve.wait()).unwrap();
     assert_eq!(status.code(), Some(0));
     let runs = project.outflow(&["runs", SYNC, "--output", "json"]).unwrap();

@@ -163,8 +163,8 @@ impl Judge {
         if lot.spent >= self.budgets.attempts {
             return self.give_up(lot, why);
         }
-        if after.is_some_and(|after| after > self.budgets.wait_max) {
-            return self.waits_too_long(lot, why);
+        if let Some(after) = after.filter(|after| *after > self.budgets.wait_max) {
+            return self.waits_too_long(lot, after, why);
         }
         let pause = self.backoff(lot.spent).max(after.unwrap_or_default());
         Decision {
@@ -248,12 +248,12 @@ impl Judge {
             wait => self.backoff(self.limited_in_a_row + 1).max(wait.unwrap_or_default()),
         };
         if wait > self.budgets.wait_max {
-            return self.waits_too_long(lot, message);
+            return self.waits_too_long(lot, wait, message);
         }
         let until = now + wait;
         self.waited += until.saturating_duration_since(held_until);
         if self.waited > self.budgets.waits_total {
-            return self.waits_too_long(lot, message);
+            return self.waits_too_long(lot, wait, message);
         }
         self.held_until = Some(until.max(held_until));
         Decision {
@@ -263,11 +263,15 @@ impl Judge {
         }
     }
 
-    fn waits_too_long(&self, lot: Lot, message: &str) -> Decision {
-        let longest = self.budgets.wait_max.as_secs();
-        let why = format!(
-            "the destination asks to wait longer than {longest} s in one go or than a run waits in all: {message}"
-        );
+    fn waits_too_long(&self, lot: Lot, wait: Duration, message: &str) -> Decision {
+        let wait = wait.as_secs();
+        let why = if wait > self.budgets.wait_max.as_secs() {
+            let longest = self.budgets.wait_max.as_secs();
+            format!("the destination asks to wait {wait} s, and a run waits {longest} s at most: {message}")
+        } else {
+            let total = self.budgets.waits_total.as_secs();
+            format!("the destination asks to wait {wait} s more, and a run waits {total} s in all: {message}")
+        };
         Decision {
             settled: lot.give_up(&why),
             end: Some(End::Interrupted(why)),
