@@ -48,6 +48,9 @@ async fn main() -> anyhow::Result<()> {
         report.status.as_str(),
         report.counts.succeeded.total()
     );
+    if let Some(message) = &report.message {
+        println!("{message}");
+    }
 
     for tick in engine.schedule(3, SystemTime::now().into())? {
         println!("{} runs next at {:?}", tick.sync, tick.at);
