@@ -36,6 +36,8 @@ pub(crate) struct Rules<'a> {
     pub epoch: u64,
     /// The run's number.
     pub run: u64,
+    /// The mappings' version.
+    pub mapping: u64,
 }
 
 impl Rules<'_> {

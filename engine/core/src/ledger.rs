@@ -6,6 +6,8 @@
 
 mod fold;
 mod meta;
+mod migrate;
+pub(crate) mod reproject;
 pub(crate) mod tables;
 #[cfg(test)]
 mod tests;
@@ -90,6 +92,14 @@ pub enum LedgerError {
         /// Its hash scheme.
         hash_scheme: String,
     },
+    /// An older version wrote it, and it may not be changed now.
+    #[error(
+        "the ledger has the older format {format}; the next run brings it up to date, and nothing can be shown before that"
+    )]
+    ToMigrate {
+        /// Its format.
+        format: u32,
+    },
     /// It belongs to another sync.
     #[error(
         "the ledger belongs to the sync `{found}`, not to `{wanted}`; if the sync was renamed, say `renamed_from: {found}` in its file"
@@ -162,8 +172,11 @@ impl Ledger {
             return Ok(Self { meta: None, writable });
         }
         warehouse.attach_ledger(path, !writable)?;
-        let connection = warehouse.connect()?;
-        let meta = Meta::read(&connection)?;
+        let mut connection = warehouse.connect()?;
+        let mut meta = Meta::read(&connection)?;
+        if let Some(meta) = &mut meta {
+            migrate::migrate(&mut connection, meta, writable)?;
+        }
         let ledger = Self { meta, writable };
         ledger.check(&connection, path, note)?;
         Ok(ledger)

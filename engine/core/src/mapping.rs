@@ -3,9 +3,11 @@
 //! [`Projection::new`] checks key, match and mappings against the model's columns and gives the one SQL query over the
 //! model whose rows have the key, the match value, the image and the canonical hash of them all (rules 13 and 16).
 
+mod edit;
 mod layout;
 mod types;
 
+pub use edit::{Edit, edits};
 pub use layout::{ImageColumn, ImageSource, Layout, RecordField, RecordValue};
 pub(crate) use types::is_widening;
 

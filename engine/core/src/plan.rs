@@ -18,8 +18,8 @@ use std::collections::BTreeMap;
 use crate::destination::{Counting, Target};
 use crate::diff::{self, Action, Desired, Rules, Tally};
 use crate::ledger::tables::{self, ENTRIES, PLAN, UNSETTLED, temporary};
-use crate::ledger::{Clean, Ledger, LedgerError, Meta, OpenPlan, TargetName};
-use crate::mapping::{Layout, Projection};
+use crate::ledger::{Clean, Ledger, LedgerError, Meta, OpenPlan, TargetName, reproject};
+use crate::mapping::{self, Layout, Projection};
 use crate::operation::Kind;
 use crate::project::sync::{Mode, OnRemoved, Sync};
 use crate::report::{Counts, Split};
@@ -172,6 +172,7 @@ fn rules_of<'a>(layout: &'a Layout, sync: &Sync, target: &Target) -> Rules<'a> {
         resync: false,
         epoch: 0,
         run: 0,
+        mapping: 0,
     }
 }
 
@@ -202,6 +203,7 @@ fn attempt(
         return Err(LedgerError::Damaged("its last plan is not folded".into()).into());
     }
     let resync = resync::decide(&meta, request)?;
+    let edits = mapping::edits(&meta.layout, &request.projection.layout);
     if meta.layout != request.projection.layout {
         resync::take_over_layout(connection, &mut meta, request)?;
         ledger.set(meta.clone());
@@ -227,6 +229,7 @@ fn attempt(
     let rules = Rules {
         entries: ENTRIES,
         unsettled: UNSETTLED,
+        mapping: meta.mapping,
         ..resync.rules(request, &request.projection.layout)
     };
     // After these, entries differ from the model even if every operation succeeds.
@@ -244,6 +247,9 @@ fn attempt(
         build::apply(connection, &rules, request.projection, source, &tally)?;
         build::plan(connection, &rules, request.projection, source, &planned.at)?;
         guard::nulled(connection, &planned.at, request, planned.counts.unchanged)?;
+        planned
+            .notes
+            .extend(resync::edit_note(connection, &planned.at, &edits, rules.mode)?);
         meta.sequence = planned.at.sequence;
         meta.run = request.run;
         meta.rows = tables::count(connection, ENTRIES)?;
@@ -303,17 +309,22 @@ pub fn preview(connection: &mut Connection, ledger: &Ledger, request: &Request<'
         notes.push("a run was stopped, and what it delivered is not in the ledger yet; the next run takes it in first, and then plans less than this".to_owned());
     }
     let resync = resync::decide(&meta, request)?;
+    let edits = mapping::edits(&meta.layout, layout);
+    let mapping = meta.mapping + u64::from(meta.layout != *layout);
     let (mut entries, mut unsettled) = (ENTRIES.to_owned(), UNSETTLED.to_owned());
     if ledger.meta().is_none() || meta.layout != *layout {
         (entries, unsettled) = (temporary("entries"), temporary("unsettled"));
         tables::drop_temporary(connection, &["entries", "unsettled"])?;
         if ledger.meta().is_some() {
             guard::types(&meta.layout, request)?;
-            tables::reproject(connection, &meta.layout, layout, &entries)?;
+            reproject::copy(connection, &meta, layout, mapping, &entries)?;
         } else {
             tables::create_rows(connection, &entries, layout)?;
         }
         tables::create_unsettled(connection, &unsettled, layout)?;
+        if ledger.meta().is_some() && meta.layout.same_match(layout) {
+            reproject::copy_unsettled(connection, layout, &unsettled)?;
+        }
     }
     let plan = temporary("plan");
     tables::drop_temporary(connection, &["plan"])?;
@@ -339,10 +350,14 @@ pub fn preview(connection: &mut Connection, ledger: &Ledger, request: &Request<'
             let rules = Rules {
                 entries: &planned.at.entries,
                 unsettled: &planned.at.unsettled,
+                mapping,
                 ..resync.rules(request, layout)
             };
             build::plan(connection, &rules, request.projection, source, &planned.at)?;
             guard::nulled(connection, &planned.at, request, planned.counts.unchanged)?;
+            planned
+                .notes
+                .extend(resync::edit_note(connection, &planned.at, &edits, rules.mode)?);
             planned.deliver = tally.planned().total() > 0 || tally.of(Action::Replace) > 0;
             planned.notes.splice(0..0, notes);
             Ok(planned)

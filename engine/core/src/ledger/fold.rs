@@ -7,6 +7,7 @@ use crate::report::{Counts, Split};
 use crate::warehouse::{Connection, Value, WarehouseError};
 
 use super::meta::OpenPlan;
+use super::reproject;
 use super::tables::{self, ENTRIES, HEAD, PLAN, TAIL, UNSETTLED};
 use super::verdicts::{Verdict, Verdicts};
 use super::{Ledger, LedgerError, Meta};
@@ -113,6 +114,7 @@ impl Fold<'_> {
             self.execute(format!("DELETE FROM {ENTRIES} WHERE change = 'gone'"))?;
             self.meta.resync_open = false;
         }
+        reproject::drop_former(self.connection, self.meta)?;
         let counts = tally.counts(self.plan.operations, all_missing);
         self.meta.clean = if (ended || !self.plan.whole) && self.is_clean(&counts, all_missing)? {
             self.plan.clean.clone()
@@ -310,7 +312,7 @@ impl Fold<'_> {
             same = layout.same_place("e", "a"),
         ))?;
         self.execute(format!(
-            "INSERT INTO {ENTRIES} SELECT p.ordinal, {HEAD}, {identity}, NULL, {images}p.dest_id, p.epoch, false, true, false
+            "INSERT INTO {ENTRIES} SELECT p.ordinal, {HEAD}, {identity}, NULL, {images}p.dest_id, p.epoch, false, true, false, p.mapping
              FROM {unknown} AND p.change <> 'removed' AND NOT EXISTS (SELECT 1 FROM {ENTRIES} AS e WHERE {same})",
             identity = layout.identity("p."),
             images = layout.images("p."),

@@ -13,7 +13,7 @@ use crate::warehouse::{Column, Connection, HASH_SCHEME, WarehouseError, quote};
 use super::LedgerError;
 
 /// The version of the format that is written.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// What a ledger says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,12 @@ pub struct Meta {
     pub target: TargetName,
     /// The layout of entries, plan and unsettled operations.
     pub layout: Layout,
+    /// The version of the mappings: how often they were edited.
+    #[serde(default)]
+    pub mapping: u64,
+    /// Older versions under which entries were acknowledged that the layout cannot tell whole (rule 15).
+    #[serde(default)]
+    pub former: BTreeMap<u64, Layout>,
     /// The epoch: full resyncs so far (rule 22).
     pub epoch: u64,
     /// Whether the last full resync is not over.
@@ -123,6 +129,8 @@ impl Meta {
             sync: sync.to_owned(),
             target: target.clone(),
             layout: layout.clone(),
+            mapping: 0,
+            former: BTreeMap::new(),
             epoch: 0,
             resync_open: false,
             sequence: 0,

@@ -15,7 +15,7 @@ pub(crate) const PROPOSED: &str = "ledger.main.proposed";
 /// The columns of a row before its identity.
 pub(crate) const HEAD: &str = "change, kind, op_run";
 /// The columns of a row after its image.
-pub(crate) const TAIL: &str = "dest_id, epoch, assumed, uncertain, memory";
+pub(crate) const TAIL: &str = "dest_id, epoch, assumed, uncertain, memory, mapping";
 
 /// The definition of entries and plan. An entry keeps the first four columns of the operation that made it.
 ///
@@ -25,6 +25,7 @@ pub(crate) const TAIL: &str = "dest_id, epoch, assumed, uncertain, memory";
 /// - `assumed`: nobody acknowledged it, but a person or a mode declared it.
 /// - `uncertain`: the destination may hold something else (rule 3).
 /// - `memory`: the key left in insert mode and is remembered (rule 19).
+/// - `mapping`: the version of the mappings under which it was acknowledged (rule 15).
 fn rows(layout: &Layout) -> String {
     let images: String = layout
         .image
@@ -34,7 +35,7 @@ fn rows(layout: &Layout) -> String {
         .collect();
     format!(
         "(ordinal UBIGINT, change VARCHAR, kind VARCHAR, op_run UBIGINT, {}, h UHUGEINT, {images}\
-         dest_id VARCHAR, epoch UBIGINT, assumed BOOLEAN, uncertain BOOLEAN, memory BOOLEAN)",
+         dest_id VARCHAR, epoch UBIGINT, assumed BOOLEAN, uncertain BOOLEAN, memory BOOLEAN, mapping UBIGINT)",
         layout.identity_definition()
     )
 }
@@ -81,57 +82,13 @@ pub(crate) fn count(connection: &Connection, table: &str) -> Result<u64, Warehou
         .unwrap_or_default())
 }
 
-/// Copies `entries` into `into`, a new table of another layout: what both have is kept, the rest is null. Values whose
-/// type changed otherwise than by widening are converted where that is possible, and the row sent again anyway.
-pub(crate) fn reproject(connection: &Connection, from: &Layout, to: &Layout, into: &str) -> Result<(), WarehouseError> {
-    create_rows(connection, into, to)?;
-    let cast = |column: String, data_type: &str| format!("TRY_CAST(e.{column} AS {data_type})");
-    let keys = to
-        .key
-        .iter()
-        .enumerate()
-        .map(|(index, column)| cast(format!("k{index}"), &column.data_type));
-    let place = to
-        .place
-        .iter()
-        .map(|column| place_of(from, column).map_or("NULL".into(), |old| cast(old, &column.data_type)));
-    let image = to.image.iter().map(
-        |column| match from.image.iter().position(|old| old.source == column.source) {
-            Some(old) => cast(format!("i{old}"), &column.data_type),
-            None => "NULL".to_owned(),
-        },
-    );
-    let identity: Vec<_> = keys.chain(place).collect();
-    let image: String = image.map(|value| format!("{value}, ")).collect();
-    connection.execute(&format!(
-        "INSERT INTO {into} SELECT e.ordinal, {HEAD}, {}, h, {image}{TAIL} FROM {ENTRIES} AS e",
-        identity.join(", ")
-    ))?;
-    Ok(())
-}
-
-/// The column of the old layout that has the values of the new match column.
-fn place_of(from: &Layout, column: &crate::warehouse::Column) -> Option<String> {
-    if from.place.as_ref().is_some_and(|old| old.name == column.name) {
-        return Some("m".to_owned());
-    }
-    if let Some(index) = from.key.iter().position(|old| old.name == column.name) {
-        return Some(format!("k{index}"));
-    }
-    let source = crate::mapping::ImageSource::Column(column.name.clone());
-    from.image
-        .iter()
-        .position(|old| old.source == source)
-        .map(|index| format!("i{index}"))
-}
-
 /// Replaces the entries by the rows of `table`, in the ledger too, and makes the small tables anew for the layout.
 pub(crate) fn replace_entries(connection: &Connection, table: &str) -> Result<(), WarehouseError> {
     connection.execute(&format!("DROP TABLE {ENTRIES}; ALTER TABLE {table} RENAME TO entries"))?;
     Ok(())
 }
 
-/// A layout's small tables anew: what was unsettled under another layout has other records and so other ids.
+/// A layout's small tables anew: what was unsettled at other keys or places says nothing of these.
 pub(crate) fn renew_small(connection: &Connection, layout: &Layout) -> Result<(), WarehouseError> {
     connection.execute(&format!("DROP TABLE {UNSETTLED}; DROP TABLE {PROPOSED}"))?;
     create_small(connection, layout)

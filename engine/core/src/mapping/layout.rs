@@ -66,22 +66,17 @@ pub enum RecordValue {
 }
 
 impl Layout {
-    /// Whether records are made in the same way, types of values aside.
+    /// Whether records are found in the same way, types of values aside.
     #[must_use]
-    pub fn same_mapping(&self, other: &Self) -> bool {
-        let sources = |layout: &Self| {
-            layout
-                .image
-                .iter()
-                .map(|column| column.source.clone())
-                .collect::<Vec<_>>()
-        };
+    pub fn same_match(&self, other: &Self) -> bool {
         let place = |layout: &Self| layout.place.as_ref().map(|column| column.name.clone());
-        sources(self) == sources(other)
-            && place(self) == place(other)
-            && self.caseless == other.caseless
-            && self.match_field == other.match_field
-            && self.fields == other.fields
+        place(self) == place(other) && self.caseless == other.caseless && self.match_field == other.match_field
+    }
+
+    /// The field of that name.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&RecordField> {
+        self.fields.iter().find(|field| field.to == name)
     }
 
     /// Whether the key has the same columns, their types aside.

@@ -93,12 +93,13 @@ fn follow(
         layout.same_key("e", "f")
     ))?;
     connection.execute(&format!(
-        "INSERT INTO {ENTRIES} SELECT 0, 'changed', '{kind}', {run}, {identity}, h, {images}dest_id, {epoch}, true, false, false FROM {followed}",
+        "INSERT INTO {ENTRIES} SELECT 0, 'changed', '{kind}', {run}, {identity}, h, {images}dest_id, {epoch}, true, false, false, {mapping} FROM {followed}",
         kind = rules.write_kind(),
         run = rules.run,
         identity = layout.identity(""),
         images = layout.images(""),
         epoch = rules.epoch,
+        mapping = rules.mapping,
     ))?;
     tables::drop_temporary(connection, &["followed"])
 }
@@ -135,12 +136,13 @@ pub(super) fn plan(
     tables::create_rows(connection, &at.plan, layout)?;
     let identity = layout.identity("");
     connection.execute(&format!(
-        "INSERT INTO {plan} SELECT row_number() OVER () - 1, {head}, {identity}, h, {images}dest_id, {epoch}, false, false, false \
+        "INSERT INTO {plan} SELECT row_number() OVER () - 1, {head}, {identity}, h, {images}dest_id, {epoch}, false, false, false, {mapping} \
          FROM (SELECT * FROM ({writes} UNION ALL {of_entries}) ORDER BY change <> 'removed', {identity})",
         plan = at.plan,
         head = tables::HEAD,
         images = layout.images(""),
         epoch = rules.epoch,
+        mapping = rules.mapping,
         writes = writes(connection, rules, projection, source)?,
         of_entries = of_entries(rules),
     ))?;

@@ -1,10 +1,10 @@
 //! Rebaseline: the model's present state is declared to be what the destination has (rule 15). Nothing is sent.
 
 use super::build::Source;
-use super::{PlanError, Request, resync, rules_of, unbound};
+use super::{PlanError, Request, rules_of, unbound};
 use crate::diff;
-use crate::ledger::Ledger;
 use crate::ledger::tables::{self, ENTRIES, PLAN, PROPOSED, UNSETTLED, temporary};
+use crate::ledger::{Ledger, reproject};
 use crate::report::Counts;
 use crate::warehouse::Connection;
 
@@ -46,13 +46,14 @@ pub fn rebaseline(
                 tables::create_rows(connection, ENTRIES, layout)?;
                 tables::renew_small(connection, layout)?;
             } else {
-                resync::adopt(connection, &meta.layout, layout, true)?;
+                reproject::adopt(connection, &mut meta, layout)?;
             }
         }
+        reproject::forget_former(connection, &mut meta)?;
         let (valid, same) = (temporary("desired"), layout.same_entry("v", "d"));
         tables::create_rows(connection, PLAN, layout)?;
         connection.execute(&format!(
-            "INSERT INTO {PLAN} SELECT 0, 'added', '{kind}', {run}, {identity}, d.h, {images}e.dest_id, {epoch}, true, false, false \
+            "INSERT INTO {PLAN} SELECT 0, 'added', '{kind}', {run}, {identity}, d.h, {images}e.dest_id, {epoch}, true, false, false, {mapping} \
              FROM {rows} AS d JOIN (SELECT * FROM {valid} WHERE fault IS NULL) AS v ON {same} \
              LEFT JOIN {ENTRIES} AS e ON {entry}",
             kind = rules.write_kind(),
@@ -60,6 +61,7 @@ pub fn rebaseline(
             identity = layout.identity("d."),
             images = layout.images("d."),
             epoch = rules.epoch,
+            mapping = meta.mapping,
             rows = projection.rows(&source),
             entry = layout.same_entry("e", "d"),
         ))?;

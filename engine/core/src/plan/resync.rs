@@ -1,13 +1,12 @@
-//! Full resyncs (rule 22) and edited mappings, which they take over (rule 15).
+//! Full resyncs (rule 22), and edited mappings, which a run takes over (rule 15).
 
-use super::{PlanError, Request, guard, refused, rules_of};
+use super::{Place, PlanError, Request, guard, refused, rules_of};
 use crate::diff::Rules;
-use crate::ledger::Meta;
-use crate::ledger::tables::{self, UNSETTLED};
-use crate::mapping::Layout;
+use crate::ledger::{Meta, reproject};
+use crate::mapping::{Edit, Layout, RecordValue};
 use crate::operation::Kind;
 use crate::project::sync::{Mode, OnRemoved};
-use crate::warehouse::Connection;
+use crate::warehouse::{Connection, WarehouseError};
 
 /// Whether a run is a full resync.
 pub(super) struct Resync {
@@ -35,8 +34,8 @@ impl Resync {
 pub(super) fn decide(meta: &Meta, request: &Request<'_>) -> Result<Resync, PlanError> {
     super::check_target(request.projection, request.sync, request.target)?;
     if !request.full_resync {
-        if !meta.layout.same_mapping(&request.projection.layout) && !meta.resync_open {
-            return refused(edited(meta, request));
+        if !meta.layout.same_match(&request.projection.layout) && !meta.resync_open {
+            return refused(edited_match(meta, request));
         }
         // A switch to insert ends an interrupted one.
         if !meta.resync_open || request.sync.mode == Mode::Insert {
@@ -84,33 +83,28 @@ fn harm(request: &Request<'_>) -> Option<String> {
     })
 }
 
-/// Says that the mappings were edited, and what to do.
-fn edited(meta: &Meta, request: &Request<'_>) -> String {
+/// Says that records are found otherwise, and what to do.
+fn edited_match(meta: &Meta, request: &Request<'_>) -> String {
     let force = if harm(request).is_some() { " --force" } else { "" };
-    let names = |layout: &Layout| layout.fields.iter().map(|field| field.to.clone()).collect::<Vec<_>>();
-    let (old, new) = (names(&meta.layout), names(&request.projection.layout));
-    let added: Vec<_> = new
-        .iter()
-        .filter(|name| !old.contains(name))
-        .map(|name| format!("`{name}` is new"))
-        .collect();
-    let gone = old
-        .iter()
-        .filter(|name| !new.contains(name))
-        .map(|name| format!("`{name}` is gone"));
-    let mut changes: Vec<_> = added.into_iter().chain(gone).collect();
-    if changes.is_empty() {
-        changes.push("values, their order or the match field differ".into());
-    }
+    let found_by = |layout: &Layout| {
+        let place = layout.place.as_ref().map_or("the key", |column| &column.name);
+        let field = layout.match_field.as_deref().unwrap_or("the destination's own choice");
+        let case = if layout.caseless {
+            ", without regard to case"
+        } else {
+            ""
+        };
+        format!("{place} in {field}{case}")
+    };
     format!(
-        "the mappings of `{slug}` were edited since its last run ({}); this version takes that over only by sending every row again: outflow run {slug} --full-resync{force}",
-        changes.join(", "),
+        "how records of `{slug}` are found was edited since its last run (by {}, and by {} now); what was sent may not be found again, so this takes over only by sending every row: outflow run {slug} --full-resync{force}",
+        found_by(&meta.layout),
+        found_by(&request.projection.layout),
         slug = request.sync.slug,
     )
 }
 
-/// Brings the entries into the projection's layout, in a transaction of its own: columns of another type, or, by a full
-/// resync, edited mappings.
+/// Brings the entries into the projection's layout, in a transaction of its own.
 pub(super) fn take_over_layout(
     connection: &mut Connection,
     meta: &mut Meta,
@@ -118,19 +112,17 @@ pub(super) fn take_over_layout(
 ) -> Result<(), PlanError> {
     guard::types(&meta.layout, request)?;
     let new = &request.projection.layout;
-    let edited = !meta.layout.same_mapping(new);
     let mut next = Meta {
-        layout: new.clone(),
         sequence: meta.sequence + 1,
         clean: None,
         ..meta.clone()
     };
-    if edited && !meta.resync_open {
+    if !meta.layout.same_match(new) {
         // Should this run stop before its plan, the next one still has to send everything.
         next.resync_open = true;
     }
     connection.transaction::<_, PlanError>(|connection| {
-        adopt(connection, &meta.layout, new, edited)?;
+        reproject::adopt(connection, &mut next, new)?;
         next.write(connection)?;
         Ok(())
     })?;
@@ -138,26 +130,48 @@ pub(super) fn take_over_layout(
     Ok(())
 }
 
-/// Brings entries and unsettled operations into another layout, within a transaction.
-pub(super) fn adopt(connection: &Connection, old: &Layout, new: &Layout, edited: bool) -> Result<(), PlanError> {
-    const INTO: &str = "ledger.main.reprojected";
-    tables::reproject(connection, old, new, INTO)?;
-    tables::replace_entries(connection, INTO)?;
-    if edited {
-        tables::renew_small(connection, new)?;
-        return Ok(());
+/// How many rows are sent because fields are made otherwise now, for a person to know.
+pub(super) fn edit_note(
+    connection: &Connection,
+    at: &Place,
+    edits: &[Edit],
+    mode: Mode,
+) -> Result<Option<String>, WarehouseError> {
+    if edits.is_empty() {
+        return Ok(None);
     }
-    let columns = new
-        .key
-        .iter()
-        .enumerate()
-        .map(|(index, column)| (format!("k{index}"), &column.data_type));
-    for (name, data_type) in columns.chain(new.place.iter().map(|column| ("m".to_owned(), &column.data_type))) {
-        connection.execute(&format!("ALTER TABLE {UNSETTLED} ALTER {name} TYPE {data_type}"))?;
-        connection.execute(&format!(
-            "ALTER TABLE {} ALTER {name} TYPE {data_type}",
-            tables::PROPOSED
-        ))?;
+    let list: Vec<_> = edits.iter().map(ToString::to_string).collect();
+    let list = list.join(", ");
+    if mode == Mode::Insert {
+        return Ok(Some(format!(
+            "the mappings were edited ({list}); mode `insert` sends nothing for that"
+        )));
     }
-    Ok(())
+    let differs: Vec<_> = edits.iter().filter_map(|edit| differs(&at.layout, edit)).collect();
+    let condition = if differs.is_empty() {
+        "false".to_owned()
+    } else {
+        differs.join(" OR ")
+    };
+    let rows: Option<u64> = connection.scalar(&format!(
+        "SELECT count(*) FROM {} AS p JOIN {} AS e ON {} WHERE p.change = 'changed' AND ({condition})",
+        at.plan,
+        at.entries,
+        at.layout.same_entry("p", "e"),
+    ))?;
+    Ok(Some(format!(
+        "the mappings were edited ({list}); {} rows are sent again for that",
+        rows.unwrap_or_default()
+    )))
+}
+
+/// A condition: what is planned differs in that field from what the destination shows.
+fn differs(layout: &Layout, edit: &Edit) -> Option<String> {
+    let field = layout.field(&edit.field)?;
+    Some(match &field.value {
+        RecordValue::Image(index) if edit.before.is_some() => {
+            format!("outflow_hash(p.i{index}) <> outflow_hash(e.i{index})")
+        }
+        _ => "true".to_owned(),
+    })
 }

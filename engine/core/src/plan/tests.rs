@@ -18,6 +18,7 @@ use crate::warehouse::{Warehouse, WarehouseOptions};
 mod cost;
 mod guards;
 mod keys;
+mod mappings;
 mod modes;
 mod places;
 mod preview;

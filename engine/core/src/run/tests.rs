@@ -298,16 +298,14 @@ async fn rule_35_an_empty_model_and_many_removals_stop_the_run_until_allowed() {
 }
 
 #[tokio::test]
-async fn rule_15_an_edited_mapping_is_refused_but_by_a_full_resync() {
+async fn rule_15_an_edited_mapping_resends_what_differs() {
     let mut world = World::new(UPSERT);
     world.rows("1,Ann\n");
     world.run().await;
     world.mappings("mappings: [{from: name, to: name}, {value: 1, to: version}]");
-    let refused = world.run().await;
-    assert_eq!(refused.report.status, Status::Failed);
-    assert!(refused.report.message.unwrap().contains("--full-resync"));
-    world.options.full_resync = true;
-    assert_eq!(world.run().await.report.status, Status::Success);
+    let report = world.run().await.report;
+    assert_eq!(report.status, Status::Success);
+    assert!(report.notes[0].contains("`version` is new"), "{:?}", report.notes);
     assert_eq!(world.crm.raw("1").unwrap()["version"], 1);
 }
 

@@ -194,28 +194,6 @@ fn rule_22_a_full_resync_that_does_harm_is_refused_unless_forced() {
 }
 
 #[test]
-fn rule_15_an_edited_mapping_is_refused_but_by_a_full_resync() {
-    let mut world = World::new().mode(Mode::Upsert, OnRemoved::Nothing);
-    world.rows("(1, 'a', 1), (2, 'b', 2)").run();
-    world.sync.mappings.push(Mapping {
-        to: "mail".into(),
-        from: From::Sql("upper(email)".into()),
-    });
-    let error = world.run_with(|_| Answer::Accept).unwrap_err().to_string();
-    assert!(
-        error.contains("`mail` is new") && error.contains("--full-resync"),
-        "{error}"
-    );
-    world.full_resync = true;
-    assert_eq!(
-        world.run().sent(),
-        ["upsert 1 {\"n\":1,\"mail\":\"A\"}", "upsert 2 {\"n\":2,\"mail\":\"B\"}"]
-    );
-    world.full_resync = false;
-    assert!(world.run().planned.shortcut);
-}
-
-#[test]
 fn rule_15_rebaseline_takes_the_present_state_without_sending() {
     let mut world = World::matched();
     world.rows("(1, 'a', 1), (2, 'b', 2)").run();

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn previewed(world: &World) -> (Planned, Vec<Operation>, Vec<Sample>) {
+pub(super) fn previewed(world: &World) -> (Planned, Vec<Operation>, Vec<Sample>) {
     let warehouse = world.warehouse();
     let mut connection = warehouse.connect().unwrap();
     let ledger = Ledger::open(&warehouse, &world.ledger_path(), false, None).unwrap();
