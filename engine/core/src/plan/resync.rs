@@ -160,7 +160,7 @@ pub(super) fn edit_note(
         at.layout.same_entry("p", "e"),
     ))?;
     Ok(Some(format!(
-        "the mappings were edited ({list}); {} rows are sent again for that",
+        "the mappings were edited ({list}); rows sent again for that: {}",
         rows.unwrap_or_default()
     )))
 }

@@ -58,7 +58,7 @@ fn rule_15_removing_a_mapping_neither_resends_nor_clears() {
     assert_eq!(done.sent(), [""; 0]);
     assert_eq!(
         note(&done),
-        "the mappings were edited (`mail` is gone); 0 rows are sent again for that"
+        "the mappings were edited (`mail` is gone); rows sent again for that: 0"
     );
     assert!(world.run().planned.shortcut);
     // The other fields are compared as before.
@@ -99,7 +99,7 @@ fn rule_15_a_new_mapping_resends_every_row() {
     assert_eq!(done.planned.counts.planned, split(0, 2, 0));
     assert_eq!(
         note(&done),
-        "the mappings were edited (`seven` is new); 2 rows are sent again for that"
+        "the mappings were edited (`seven` is new); rows sent again for that: 2"
     );
     assert!(world.run().planned.shortcut);
 }
@@ -112,7 +112,7 @@ fn rule_15_a_changed_mapping_resends_the_rows_whose_result_differs() {
     assert_eq!(done.sent(), ["upsert 2 {\"n\":4,\"mail\":\"b\"}"], "1 squared is 1");
     assert_eq!(
         note(&done),
-        "the mappings were edited (`n` was the column `n` and is `n * n`); 1 rows are sent again for that"
+        "the mappings were edited (`n` was the column `n` and is `n * n`); rows sent again for that: 1 for that"
     );
     assert!(world.run().planned.shortcut);
 
@@ -254,10 +254,10 @@ fn rule_15_a_preview_says_what_an_edit_resends_and_changes_nothing() {
     world.run_with(|_| Answer::Accept).unwrap();
     world.sync.mappings[0] = sql("n * n", "n");
     let entries = world.entries();
-    let (planned, operations, samples) = super::preview::previewed(&world);
+    let (planned, operations, samples) = preview::previewed(&world);
     assert_eq!(planned.counts.planned, split(0, 1, 0));
     assert!(
-        planned.notes[0].contains("1 rows are sent again"),
+        planned.notes[0].contains("rows sent again for that: 1"),
         "{:?}",
         planned.notes
     );
