@@ -112,7 +112,7 @@ fn rule_15_a_changed_mapping_resends_the_rows_whose_result_differs() {
     assert_eq!(done.sent(), ["upsert 2 {\"n\":4,\"mail\":\"b\"}"], "1 squared is 1");
     assert_eq!(
         note(&done),
-        "the mappings were edited (`n` was the column `n` and is `n * n`); rows sent again for that: 1 for that"
+        "the mappings were edited (`n` was the column `n` and is `n * n`); rows sent again for that: 1"
     );
     assert!(world.run().planned.shortcut);
 
