@@ -55,6 +55,11 @@ pub enum Command {
     Plan(Plan),
     /// Run syncs: bring their destinations in step with their models.
     Run(Run),
+    /// Do exactly what a plan says that `outflow plan SYNC --out FILE` wrote, or nothing where anything has moved since.
+    Apply {
+        /// The plan.
+        file: PathBuf,
+    },
     /// Take the present state of the model as what the destination has. Sends nothing.
     Rebaseline {
         /// The sync.
@@ -102,6 +107,12 @@ pub struct Plan {
     /// Show the exact requests, the first of each kind of operation.
     #[arg(long)]
     pub requests: bool,
+    /// Write the whole plan to this file, for `outflow apply`. It holds rows.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Plan as a run with this approval of a stopped run.
+    #[arg(long, value_name = "APPROVAL")]
+    pub allow: Vec<String>,
     /// Plan every row again.
     #[arg(long)]
     pub full_resync: bool,

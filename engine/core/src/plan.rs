@@ -4,7 +4,9 @@
 //! [`preview`] does the same into temporary tables and changes nothing. [`rebaseline()`] takes the model's present state as
 //! delivered.
 
+pub mod basis;
 mod build;
+pub mod file;
 pub mod guard;
 pub mod operations;
 pub mod rebaseline;
@@ -18,13 +20,14 @@ use std::collections::BTreeMap;
 use crate::destination::{Counting, Target};
 use crate::diff::{self, Action, Desired, Rules, Tally};
 use crate::ledger::tables::{self, ENTRIES, PLAN, UNSETTLED, temporary};
-use crate::ledger::{Clean, Ledger, LedgerError, Meta, OpenPlan, TargetName, reproject};
+use crate::ledger::{Clean, Fingerprint, Ledger, LedgerError, Meta, OpenPlan, TargetName, reproject};
 use crate::mapping::{self, Layout, Projection};
 use crate::operation::Kind;
 use crate::project::sync::{Mode, OnRemoved, Sync};
 use crate::report::{Counts, Split};
 use crate::warehouse::{Column, Connection, WarehouseError};
 
+use basis::{Expected, LedgerVersion};
 use build::Source;
 pub use guard::Stop;
 pub use operations::Operations;
@@ -51,6 +54,8 @@ pub struct Request<'a> {
     pub allow: &'a [String],
     /// The types of text sources' columns, to be kept (rule 16).
     pub pinned: &'a BTreeMap<String, Vec<Column>>,
+    /// The fingerprint of the plugin's bytes, where it is known.
+    pub plugin: Option<&'a str>,
 }
 
 /// Why there is no plan. Nothing was sent, and the ledger says what it said before.
@@ -68,6 +73,9 @@ pub enum PlanError {
     /// The model gave other rows when it was read again. Tried once more with a snapshot, so it should not be seen.
     #[error("the model gave other rows when it was read a second time")]
     Moved,
+    /// It is not the plan that the run is held to.
+    #[error("this is no longer what was planned: {0}. Nothing was sent; make the plan again")]
+    NotAsPlanned(String),
     /// A guard stopped it.
     #[error("{0}")]
     Stopped(Box<Stop>),
@@ -176,15 +184,22 @@ fn rules_of<'a>(layout: &'a Layout, sync: &Sync, target: &Target) -> Rules<'a> {
     }
 }
 
-/// Plans a run and commits the plan to the ledger, which must be bound, and whose last plan must be folded.
+/// Plans a run and commits the plan to the ledger, which must be bound, and whose last plan must be folded. With
+/// `expected` the plan is that one or none.
 ///
 /// # Errors
 /// Why there is no plan. The ledger is then as it was, but for what a guard proposes to allow.
-pub fn prepare(connection: &mut Connection, ledger: &mut Ledger, request: &Request<'_>) -> Result<Planned, PlanError> {
-    match attempt(connection, ledger, request, Source::Model) {
+pub fn prepare(
+    connection: &mut Connection,
+    ledger: &mut Ledger,
+    request: &Request<'_>,
+    mut expected: Option<&mut dyn Expected>,
+) -> Result<Planned, PlanError> {
+    let first = expected.as_mut().map(|expected| &mut **expected as &mut dyn Expected);
+    match attempt(connection, ledger, request, Source::Model, first) {
         Err(PlanError::Moved) => {
             let snapshot = Source::take_snapshot(connection, request.projection)?;
-            let planned = attempt(connection, ledger, request, snapshot);
+            let planned = attempt(connection, ledger, request, snapshot, expected);
             tables::drop_temporary(connection, &["snapshot"])?;
             planned
         }
@@ -197,6 +212,7 @@ fn attempt(
     ledger: &mut Ledger,
     request: &Request<'_>,
     source: Source,
+    expected: Option<&mut dyn Expected>,
 ) -> Result<Planned, PlanError> {
     let mut meta = ledger.meta().cloned().ok_or_else(unbound)?;
     if meta.plan.is_some() {
@@ -223,9 +239,17 @@ fn attempt(
         held,
         mut planned,
     } = match compare(connection, &meta, request, &resync, source, at)? {
-        Compared::Same(planned) => return Ok(*planned),
+        Compared::Same(planned) => {
+            return match expected.map(|expected| expected.basis().operations) {
+                Some(operations) if operations.total() > 0 => Err(PlanError::NotAsPlanned(
+                    "the model is as the destination has it, and nothing is to be done".into(),
+                )),
+                _ => Ok(*planned),
+            };
+        }
         Compared::Differs(comparison) => *comparison,
     };
+    planned.notes.extend(new_plugin(&meta, request));
     let rules = Rules {
         entries: ENTRIES,
         unsettled: UNSETTLED,
@@ -250,6 +274,10 @@ fn attempt(
         planned
             .notes
             .extend(resync::edit_note(connection, &planned.at, &edits, rules.mode)?);
+        if let Some(expected) = expected {
+            basis::check_after(connection, &planned.at, expected, tally.planned())?;
+        }
+        meta.plugin = request.plugin.map(str::to_owned).or(meta.plugin.take());
         meta.sequence = planned.at.sequence;
         meta.run = request.run;
         meta.rows = tables::count(connection, ENTRIES)?;
@@ -359,10 +387,30 @@ pub fn preview(connection: &mut Connection, ledger: &Ledger, request: &Request<'
                 .notes
                 .extend(resync::edit_note(connection, &planned.at, &edits, rules.mode)?);
             planned.deliver = tally.planned().total() > 0 || tally.of(Action::Replace) > 0;
+            planned.notes.extend(new_plugin(&meta, request));
             planned.notes.splice(0..0, notes);
             Ok(planned)
         }
     }
+}
+
+/// A plan's operations as a fingerprint, and the ledger that it was made from; for a preview, on its connection.
+///
+/// # Errors
+/// What DuckDB says.
+pub fn basis_of(
+    connection: &Connection,
+    ledger: &Ledger,
+    planned: &Planned,
+) -> Result<(Option<LedgerVersion>, Fingerprint), PlanError> {
+    let version = ledger.meta().and_then(LedgerVersion::of);
+    Ok((version, basis::fingerprint(connection, &planned.at)?))
+}
+
+/// Says that the plugin has other bytes than in the last run (rule 31).
+fn new_plugin(meta: &Meta, request: &Request<'_>) -> Option<String> {
+    let (before, now) = (meta.plugin.as_deref()?, request.plugin?);
+    (before != now).then(|| "the plugin is another than in the last run; that by itself sends nothing again".to_owned())
 }
 
 /// The outcome of a comparison.

@@ -4,6 +4,7 @@
 //! ends the run (rule 34). The ledger is touched by whoever holds the sync's [`lock`] and by nobody else.
 
 mod compile;
+mod expected;
 pub mod lock;
 mod preview;
 #[cfg(test)]
@@ -19,6 +20,8 @@ use crate::destination::{Destination, OpenError, Plugins, RunInfo};
 use crate::journal::{FORMAT, Header, Journal, JournalError, Reader};
 use crate::ledger::{Binding, Folded, Ledger, LedgerError, Note};
 use crate::outcome::Failure;
+use crate::plan::basis::Expected;
+use crate::plan::file::PlanFileError;
 use crate::plan::{self, Invalid, Operations, PlanError, Planned};
 use crate::project::Project;
 use crate::project::diagnostic::Diagnostics;
@@ -65,6 +68,8 @@ pub struct RunOptions {
     pub force: bool,
     /// The approvals of stopped runs (rule 35).
     pub allow: Vec<String>,
+    /// The file of the plan that the run is held to: exactly that is done, or nothing.
+    pub plan: Option<PathBuf>,
 }
 
 /// A run that is over.
@@ -99,6 +104,9 @@ pub enum RunError {
     /// There is no plan.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// A plan's file cannot be written or used.
+    #[error(transparent)]
+    PlanFile(#[from] PlanFileError),
     /// The journal cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -143,7 +151,7 @@ impl RunError {
     pub const fn is_configuration(&self) -> bool {
         matches!(
             self,
-            Self::Configuration(_) | Self::Open(_) | Self::Plan(PlanError::Refused(_))
+            Self::Configuration(_) | Self::Open(_) | Self::PlanFile(_) | Self::Plan(PlanError::Refused(_))
         )
     }
 }
@@ -267,11 +275,13 @@ impl Course {
         };
         let job = request.clone();
         let target = destination.target().clone();
+        let plugin = compile::plugin(request).await?;
         let (desk, planned, invalid) = interruptible(request, &interrupter, move || {
             let mut desk = desk;
             let notes = prepare_ledger(&job, &mut desk, account, &projection.layout, false)?;
             let sync = compile::sync(&job.project, &job.sync)?;
-            let planned = plan::prepare(
+            let mut file = expected::open(&job, &projection.layout, &plugin, &desk.ledger)?;
+            let mut planned = plan::prepare(
                 &mut desk.connection,
                 &mut desk.ledger,
                 &plan::Request {
@@ -283,15 +293,11 @@ impl Course {
                     force: job.options.force,
                     allow: &job.options.allow,
                     pinned: &pinned,
+                    plugin: Some(&plugin),
                 },
-            );
-            let planned = match planned {
-                Ok(mut planned) => {
-                    planned.notes.splice(0..0, notes);
-                    planned
-                }
-                Err(error) => return Err(RunError::Plan(error)),
-            };
+                file.as_mut().map(|file| file as &mut dyn Expected),
+            )?;
+            planned.notes.splice(0..0, notes);
             let invalid = if planned.shortcut {
                 Vec::new()
             } else {
@@ -370,6 +376,7 @@ impl Course {
                 force: false,
                 allow: &[],
                 pinned: &pinned,
+                plugin: None,
             };
             let counts = plan::rebaseline(&mut desk.connection, &mut desk.ledger, &wanted)?;
             Ok((desk, counts))

@@ -6,12 +6,13 @@ use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 use outflow_core::destination::Plugins;
+use outflow_core::plan::file::PlanFile;
 use outflow_core::project::Project;
 use outflow_core::project::sync::{ScheduleConfig, Sync};
 use outflow_core::record::{self, Record};
 use outflow_core::report::{Control, Event, Report};
 use outflow_core::run::lock::{Asked, SyncLock};
-use outflow_core::run::{self, Finished, Preview, PreviewOptions, RunRequest};
+use outflow_core::run::{self, Finished, Preview, PreviewOptions, RunError, RunRequest};
 use outflow_core::schedule::{Cron, Schedule};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
@@ -103,6 +104,8 @@ pub struct RunOptions {
     pub allow: Vec<String>,
     /// Fail instead of waiting where the sync is being run.
     pub no_wait: bool,
+    /// The file of the plan that the run is held to, as [`Engine::apply`] sets it.
+    pub plan: Option<PathBuf>,
 }
 
 /// What is asked of a plan.
@@ -114,6 +117,8 @@ pub struct PlanOptions {
     pub sample: usize,
     /// Whether to show the first requests.
     pub requests: bool,
+    /// A file that the whole plan is written to, for [`Engine::apply`].
+    pub file: Option<PathBuf>,
 }
 
 impl Default for PlanOptions {
@@ -122,6 +127,7 @@ impl Default for PlanOptions {
             run: RunOptions::default(),
             sample: 5,
             requests: false,
+            file: None,
         }
     }
 }
@@ -200,6 +206,24 @@ impl Engine {
         RunHandle { control, first, task }
     }
 
+    /// Begins a run that does exactly what a plan's file says, or nothing. It never waits for another run, as that would
+    /// move the ledger.
+    ///
+    /// # Errors
+    /// When the file is no plan, was cut or edited, or is of another sync.
+    pub fn apply(&self, plan: &Path) -> Result<RunHandle, Error> {
+        let header = PlanFile::open(plan).map_err(RunError::from)?.header;
+        let options = RunOptions {
+            full_resync: header.full_resync,
+            force: header.force,
+            allow: header.allow,
+            no_wait: true,
+            plan: Some(plan.to_owned()),
+        };
+        self.sync(&header.basis.sync)?;
+        Ok(self.run(&header.basis.sync, options))
+    }
+
     /// Takes the model's present state as what the destination has. Nothing is sent.
     ///
     /// # Errors
@@ -247,6 +271,7 @@ impl Engine {
                 sample: options.sample,
                 requests: options.requests,
             },
+            options.file,
         )
         .await?)
     }
@@ -384,6 +409,10 @@ impl Engine {
                 lock.ok_or_else(|| Error::Cancelled { sync: slug.to_owned() })?
             }
         };
+        if options.plan.is_some() {
+            // What waits was asked for apart from it, and goes on waiting.
+            return self.record(id, slug, lock, options, set_off, control, false).await;
+        }
         // Whatever waits is served by this run, which begins after it was asked for.
         match catalog.dequeue(id)? {
             Some(waiting) => {
@@ -521,6 +550,7 @@ impl Engine {
                 full_resync: options.full_resync,
                 force: options.force,
                 allow: options.allow,
+                plan: options.plan,
             },
             note,
             control,

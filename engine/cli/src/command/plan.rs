@@ -15,15 +15,21 @@ pub async fn execute(arguments: &Arguments, plan: &Plan) -> anyhow::Result<Exit>
         run: RunOptions {
             full_resync: plan.full_resync,
             force: plan.force,
+            allow: plan.allow.clone(),
             ..RunOptions::default()
         },
         sample: plan.sample,
         requests: plan.requests,
+        file: plan.out.clone(),
     };
     let preview = engine(arguments)?.plan(&plan.sync, options).await?;
     match arguments.output {
         Output::Json => output::json(&preview)?,
         Output::Text => show(&preview),
+    }
+    if let (Output::Text, Some(file), Some(digest)) = (arguments.output, &plan.out, &preview.digest) {
+        let file = file.display();
+        say!("\nwritten to {file}; its digest is {digest}\nto do exactly this: outflow apply {file}");
     }
     Ok(Exit::Success)
 }

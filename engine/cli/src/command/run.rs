@@ -1,5 +1,7 @@
 //! `outflow run` and `outflow rebaseline`.
 
+use std::path::Path;
+
 use outflow::{Engine, Report, RunOptions, Status};
 
 use super::engine;
@@ -17,6 +19,7 @@ pub async fn execute(arguments: &Arguments, run: &Run) -> anyhow::Result<Exit> {
         force: run.force,
         allow: run.allow.clone(),
         no_wait: run.no_wait,
+        ..RunOptions::default()
     };
     let mut exit = Exit::Success;
     let mut reports = Vec::new();
@@ -36,6 +39,17 @@ pub async fn execute(arguments: &Arguments, run: &Run) -> anyhow::Result<Exit> {
         output::json(&reports)?;
     }
     Ok(exit)
+}
+
+/// Does what a plan says, or nothing.
+pub async fn apply(arguments: &Arguments, file: &Path) -> anyhow::Result<Exit> {
+    let run = engine(arguments)?.apply(file)?;
+    let report = progress::follow(run, &file.display().to_string()).await?;
+    match arguments.output {
+        Output::Json => output::json(&report)?,
+        Output::Text => show(&report),
+    }
+    Ok(Exit::of_report(&report))
 }
 
 fn named(engine: &Engine, run: &Run) -> anyhow::Result<Vec<String>> {

@@ -54,6 +54,9 @@ pub struct Meta {
     pub clean: Option<Clean>,
     /// The types of text sources' columns, by source (rule 16).
     pub pinned: BTreeMap<String, Vec<Column>>,
+    /// The fingerprint of the plugin's bytes in the last run that planned something.
+    #[serde(default)]
+    pub plugin: Option<String>,
 }
 
 /// The target that a ledger is bound to (rule 7).
@@ -140,6 +143,7 @@ impl Meta {
             null_keys: None,
             clean: None,
             pinned: BTreeMap::new(),
+            plugin: None,
         }
     }
 

@@ -8,7 +8,7 @@ use crate::operation::{Change, Kind, Operation};
 use crate::warehouse::{Connection, Row, WarehouseError, quote};
 
 /// Ordinals that one query covers: a few blocks of DuckDB's, so that rendered text stays within some 20 MB.
-const WINDOW_ROWS: u64 = 20_480;
+pub(super) const WINDOW_ROWS: u64 = 20_480;
 
 /// The operations of a plan. Rendered window by window, so that few are held at a time.
 pub struct Operations {
@@ -20,6 +20,13 @@ pub struct Operations {
 }
 
 impl Planned {
+    /// The same, with operations that carry the previous record whether or not the destination asked for it.
+    #[must_use]
+    pub(crate) fn with_previous(mut self) -> Self {
+        self.at.previous = true;
+        self
+    }
+
     /// The plan's operations, read on a connection of their own; of a preview, on the connection that made it.
     #[must_use]
     pub fn operations(&self, connection: Connection) -> Operations {
@@ -34,19 +41,19 @@ impl Planned {
 }
 
 impl Operations {
+    /// The connection that they were read on.
+    pub(crate) fn into_connection(self) -> Connection {
+        self.connection
+    }
+
     /// The next operations, at most so many; none at the end.
     ///
     /// # Errors
     /// What DuckDB says.
     pub fn next(&mut self, at_most: usize) -> Result<Vec<delivery::Planned>, WarehouseError> {
         while self.waiting.is_empty() && self.next < self.end {
-            let end = self.next + WINDOW_ROWS;
-            let window = format!("{} WHERE p.ordinal >= {} AND p.ordinal < {end}", self.query, self.next);
-            self.next = end;
-            let mut operations = self.connection.query_rows(&window, operation)?;
-            // Nearly always in order already, and cheaper to see here than to promise in SQL.
-            operations.sort_by_key(|planned| planned.operation.ordinal);
-            self.waiting = operations.into();
+            self.waiting = read(&self.connection, &self.query, self.next)?.into();
+            self.next += WINDOW_ROWS;
         }
         let count = at_most.min(self.waiting.len());
         Ok(self.waiting.drain(..count).collect())
@@ -57,6 +64,24 @@ impl OperationSource for Operations {
     fn read(&mut self, at_most: usize) -> Result<Vec<delivery::Planned>, Box<dyn Error + Send + Sync>> {
         Ok(self.next(at_most)?)
     }
+}
+
+/// The operations from that ordinal on, as many as a window has.
+pub(super) fn window(
+    connection: &Connection,
+    at: &Place,
+    start: u64,
+) -> Result<Vec<delivery::Planned>, WarehouseError> {
+    read(connection, &query(at), start)
+}
+
+fn read(connection: &Connection, query: &str, start: u64) -> Result<Vec<delivery::Planned>, WarehouseError> {
+    let end = start + WINDOW_ROWS;
+    let window = format!("{query} WHERE p.ordinal >= {start} AND p.ordinal < {end}");
+    let mut operations = connection.query_rows(&window, operation)?;
+    // Nearly always in order already, and cheaper to see here than to promise in SQL.
+    operations.sort_by_key(|planned: &delivery::Planned| planned.operation.ordinal);
+    Ok(operations)
 }
 
 /// Everything but the window.

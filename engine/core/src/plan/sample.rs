@@ -21,7 +21,7 @@ pub struct Sample {
 }
 
 /// A row that cannot be sent (rules 9 and 12).
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Invalid {
     /// The row's key, a JSON object by column.
     pub key: String,

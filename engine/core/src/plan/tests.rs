@@ -248,7 +248,7 @@ impl World {
         let _ = std::fs::remove_file(self.journal_path());
         ledger.bind(connection, &self.binding(), &projection.layout)?;
         *self.run.borrow_mut() += 1;
-        prepare(connection, ledger, &self.request(&projection))
+        prepare(connection, ledger, &self.request(&projection), None)
     }
 
     fn request<'a>(&'a self, projection: &'a Projection) -> Request<'a> {
@@ -262,6 +262,7 @@ impl World {
             force: self.force,
             allow: &self.allow,
             pinned: &NOTHING,
+            plugin: None,
         }
     }
 

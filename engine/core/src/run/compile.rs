@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
 use crate::destination::{Destination, OpenError, RunInfo, Settings};
 use crate::ledger::{Ledger, TargetName};
-use crate::mapping::Projection;
+use crate::mapping::{Layout, Projection};
 use crate::project::Project;
 use crate::project::config_check;
 use crate::project::destination::DestinationFile;
@@ -120,6 +123,48 @@ pub async fn open(
         Err(OpenError::Config(problems)) => Err(Diagnostics(config_check::problems(file, &problems)).into()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The fingerprint of the bytes of the sync's plugin.
+pub async fn plugin(request: &RunRequest) -> Result<String, RunError> {
+    let file = destination(&request.project, sync(&request.project, &request.sync)?)?;
+    Ok(request.plugins.fingerprint(&file.plugin).await?)
+}
+
+/// The hash of each part of the configuration that decides what is sent.
+pub fn configuration(
+    request: &RunRequest,
+    layout: &Layout,
+    plugin: &str,
+) -> Result<BTreeMap<String, String>, RunError> {
+    let project = &request.project;
+    let sync = sync(project, &request.sync)?;
+    let (model, destination) = (model(project, sync)?, destination(project, sync)?);
+    let secrets: Vec<_> = destination.secrets.iter().collect();
+    let parts = [
+        ("model", json!([model.sql, model.key, model.sources])),
+        ("mapping", json!(layout)),
+        ("sync", json!([sync.mode, sync.on_removed, sync.returning, sync.object])),
+        (
+            "destination",
+            json!([
+                destination.plugin,
+                destination.config,
+                destination.allow,
+                destination.folder,
+                secrets
+            ]),
+        ),
+        ("plugin", json!(plugin)),
+    ];
+    let hash = |value: &serde_json::Value| {
+        let digest = Sha256::digest(value.to_string());
+        digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    };
+    Ok(parts
+        .iter()
+        .map(|(part, value)| ((*part).to_owned(), hash(value)))
+        .collect())
 }
 
 /// The sync of that slug.

@@ -1,15 +1,21 @@
 //! Preview: what a run would do, by the code of the run, with nothing changed and nothing sent (rule 31).
 
+use std::path::PathBuf;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
 use crate::delivery;
 use crate::delivery::batch::{Filled, Filler};
 use crate::destination::{Effect, Limits};
 use crate::operation::{Kind, Operation};
+use crate::plan::basis::Basis;
+use crate::plan::file::Header;
 use crate::plan::{self, Invalid, Sample};
 use crate::report::Counts;
 use crate::warehouse::Connection;
 
 use super::compile::{self, Access, Compiled};
-use super::{RunError, RunRequest, compiled, interruptible, open, run_info};
+use super::{RunError, RunRequest, blocking, compiled, interruptible, open, run_info};
 
 /// What a preview shows besides counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,13 +39,17 @@ pub struct Preview {
     pub requests: Vec<(Kind, Vec<Effect>)>,
     /// What a person should know, and what cannot be known before.
     pub notes: Vec<String>,
+    /// The digest of the plan's file, where one was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
-/// Plans a run without changing or sending anything.
+/// Plans a run without changing or sending anything, and writes the plan to `file`, if one is named: with the digest that
+/// the preview then has.
 ///
 /// # Errors
 /// Why the run would not come to send anything, a guard that stops it included.
-pub async fn preview(request: RunRequest, options: PreviewOptions) -> Result<Preview, RunError> {
+pub async fn preview(request: RunRequest, options: PreviewOptions, file: Option<PathBuf>) -> Result<Preview, RunError> {
     let Compiled {
         opened,
         connection,
@@ -50,7 +60,9 @@ pub async fn preview(request: RunRequest, options: PreviewOptions) -> Result<Pre
     let (destination, projection) = open(&request, projection, Some(run_info(&request))).await?;
     let target = destination.target().clone();
     let job = request.clone();
-    let (mut preview, batches) = interruptible(&request, &interrupter, move || {
+    let plugin = compile::plugin(&request).await?;
+    let configuration = compile::configuration(&request, &projection.layout, &plugin)?;
+    let (mut preview, batches, planned, basis) = interruptible(&request, &interrupter, move || {
         let mut connection = connection;
         let planned = plan::preview(
             &mut connection,
@@ -64,18 +76,29 @@ pub async fn preview(request: RunRequest, options: PreviewOptions) -> Result<Pre
                 force: job.options.force,
                 allow: &job.options.allow,
                 pinned: &pinned,
+                plugin: Some(&plugin),
             },
         )?;
+        let (ledger, fingerprint) = plan::basis_of(&connection, &opened.ledger, &planned)?;
+        let basis = Basis {
+            sync: job.sync.clone(),
+            run: job.number,
+            configuration,
+            ledger,
+            operations: planned.counts.planned,
+            fingerprint,
+        };
         let sample = planned.sample(&connection, options.sample)?;
         let invalid = if planned.shortcut {
             Vec::new()
         } else {
             planned.invalid(&connection, options.sample)?
         };
-        let batches = if options.requests {
+        // A preview's tables are this connection's alone, so it is handed on.
+        let (batches, connection) = if options.requests {
             first_batches(&planned, connection, target.limits)?
         } else {
-            Vec::new()
+            (Vec::new(), connection)
         };
         let preview = Preview {
             counts: planned.counts,
@@ -83,8 +106,9 @@ pub async fn preview(request: RunRequest, options: PreviewOptions) -> Result<Pre
             invalid,
             requests: Vec::new(),
             notes: planned.notes.clone(),
+            digest: None,
         };
-        Ok((preview, batches))
+        Ok((preview, batches, (planned, connection), basis))
     })
     .await?;
     for batch in batches {
@@ -94,7 +118,31 @@ pub async fn preview(request: RunRequest, options: PreviewOptions) -> Result<Pre
         let effects = destination.preview(&batch).await.map_err(RunError::Check)?;
         preview.requests.push((kind, effects));
     }
+    if let Some(path) = file {
+        let header = header(&request, &preview, basis);
+        let (planned, connection) = planned;
+        let operations = planned.with_previous().operations(connection);
+        let digest = blocking(move || Ok(plan::file::write(&path, &header, operations)?)).await?;
+        preview.digest = Some(digest);
+    }
     Ok(preview)
+}
+
+fn header(request: &RunRequest, preview: &Preview, basis: Basis) -> Header {
+    let options = &request.options;
+    Header {
+        outflow_plan: plan::file::FORMAT,
+        project: request.project.settings.name.clone(),
+        made_at: DateTime::<Utc>::from(request.started).to_rfc3339_opts(SecondsFormat::Secs, true),
+        basis,
+        full_resync: options.full_resync,
+        force: options.force,
+        allow: options.allow.clone(),
+        counts: preview.counts,
+        notes: preview.notes.clone(),
+        invalid: preview.invalid.clone(),
+        requests: preview.requests.clone(),
+    }
 }
 
 /// The first batch of each kind of operation, filled as a run fills it.
@@ -102,7 +150,7 @@ fn first_batches(
     planned: &plan::Planned,
     connection: Connection,
     limits: Limits,
-) -> Result<Vec<Vec<Operation>>, RunError> {
+) -> Result<(Vec<Vec<Operation>>, Connection), RunError> {
     let mut firsts: Vec<Vec<delivery::Planned>> = Vec::new();
     let mut operations = planned.operations(connection);
     loop {
@@ -131,5 +179,5 @@ fn first_batches(
             Filled::Wait => None,
         }
     });
-    Ok(filled.collect())
+    Ok((filled.collect(), operations.into_connection()))
 }

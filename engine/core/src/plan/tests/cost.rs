@@ -93,7 +93,7 @@ fn a_million_rows_of_fifteen_columns() {
             .unwrap();
         *world.run.borrow_mut() += 1;
         let planned = timed("prepare", || {
-            prepare(&mut connection, &mut ledger, &world.request(&projection)).unwrap()
+            prepare(&mut connection, &mut ledger, &world.request(&projection), None).unwrap()
         });
         println!("run {run}: {:?} shortcut {}", planned.counts, planned.shortcut);
         if !planned.deliver {

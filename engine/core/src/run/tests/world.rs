@@ -122,6 +122,7 @@ impl World {
                 sample: 5,
                 requests: true,
             },
+            None,
         )
         .await
     }
