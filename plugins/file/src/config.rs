@@ -49,29 +49,28 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads and checks it.
-    pub fn read(text: &str) -> Result<Config, Problem> {
-        let config: Config = serde_json::from_str(text).map_err(|error| problem("", &error.to_string()))?;
-        let foreign = config.path.starts_with('/') || config.path.contains(['\\', '\0']);
-        if foreign || config.path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+    /// Checks what its types do not.
+    pub fn check(&self) -> Result<(), Problem> {
+        let foreign = self.path.starts_with('/') || self.path.contains(['\\', '\0']);
+        if foreign || self.path.split('/').any(|part| matches!(part, "" | "." | "..")) {
             return Err(problem(
                 "/path",
                 "must be a path relative to the granted folder, without `.` or `..`",
             ));
         }
-        if config.mode == Mode::Changes && !config.path.contains("{run}") {
+        if self.mode == Mode::Changes && !self.path.contains("{run}") {
             return Err(problem(
                 "/path",
                 "needs `{run}`: otherwise each run's change log replaces the one before",
             ));
         }
-        if config.previous && (config.mode, config.format) != (Mode::Changes, Format::Jsonl) {
+        if self.previous && (self.mode, self.format) != (Mode::Changes, Format::Jsonl) {
             return Err(problem(
                 "/previous",
                 "only a change log in jsonl has room for the previous record",
             ));
         }
-        Ok(config)
+        Ok(())
     }
 
     /// The path with its slots filled in.

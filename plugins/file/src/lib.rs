@@ -27,6 +27,8 @@ pub struct File {
 }
 
 impl Destination for File {
+    type Config = Config;
+
     fn describe() -> Description {
         Description {
             name: "file".into(),
@@ -38,8 +40,8 @@ impl Destination for File {
         }
     }
 
-    fn open(settings: Settings) -> Result<(Self, Target), Vec<Problem>> {
-        let config = Config::read(&settings.config).map_err(|problem| vec![problem])?;
+    fn open(config: Config, settings: Settings) -> Result<(Self, Target), Vec<Problem>> {
+        config.check().map_err(|problem| vec![problem])?;
         let path = config.path_of(settings.run.as_ref()).map_err(|problem| vec![problem])?;
         let number = settings.run.as_ref().map_or(0, |run| run.number);
         let mirror = config.mode == Mode::Mirror;

@@ -25,6 +25,8 @@ pub struct Http {
 }
 
 impl Destination for Http {
+    type Config = Config;
+
     fn describe() -> Description {
         Description {
             name: "http".into(),
@@ -36,14 +38,13 @@ impl Destination for Http {
         }
     }
 
-    fn open(settings: Settings) -> Result<(Self, Target), Vec<Problem>> {
+    fn open(config: Config, settings: Settings) -> Result<(Self, Target), Vec<Problem>> {
         let problem = |message: String| {
             vec![Problem {
                 path: String::new(),
                 message,
             }]
         };
-        let config: Config = serde_json::from_str(&settings.config).map_err(|error| problem(error.to_string()))?;
         let kinds = config.kinds();
         if kinds.is_empty() {
             return Err(problem(
@@ -91,7 +92,7 @@ impl Destination for Http {
             let response = ctx.http(request).await?;
             return match action.succeeded(response.status) {
                 true => results::read(action, batch, &response.body),
-                false => Err(status_failure(&response)),
+                false => Err(response.failure()),
             };
         }
         self.write_singly(ctx, action, batch).await
@@ -139,8 +140,8 @@ impl Http {
                     outcomes.push(Outcome::NoMatch);
                     continue;
                 }
-                Ok(response) => status_failure(&response),
-                Err(error) => http_failure(error),
+                Ok(response) => response.failure(),
+                Err(error) => error.into(),
             };
             outcomes.push(match failure {
                 Failure::Refused(rejection) => Outcome::Rejected(rejection),
