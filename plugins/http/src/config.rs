@@ -17,11 +17,21 @@ pub struct Config {
     pub headers: BTreeMap<String, String>,
     #[serde(default = "four")]
     pub concurrency: u32,
+    pub check: Option<Check>,
     pub insert: Option<Action>,
     pub update: Option<Action>,
     pub upsert: Option<Action>,
     pub clear: Option<Action>,
     pub delete: Option<Action>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    #[serde(default = "get")]
+    pub method: String,
+    pub path: String,
+    pub account: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -55,6 +65,10 @@ pub struct Results {
     pub errors: Option<String>,
     pub error_match: Option<String>,
     pub message: Option<String>,
+}
+
+fn get() -> String {
+    "GET".into()
 }
 
 fn one() -> u32 {

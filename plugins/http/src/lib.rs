@@ -2,6 +2,7 @@
 //!
 //! ```json
 //! { "base_url": "https://api.example.com", "headers": { "authorization": "Bearer {secret.token}" },
+//!   "check": { "path": "/me", "account": "/name" },
 //!   "upsert": { "method": "POST", "path": "/contacts/batch", "batch": 100,
 //!     "body": { "inputs": { "$each": { "id": { "$match": true }, "properties": { "$record": true } } } },
 //!     "results": { "records": "/results", "match": "/properties/email", "id": "/id",
@@ -10,6 +11,7 @@
 //! ```
 
 mod body;
+mod check;
 mod config;
 mod opening;
 mod results;
@@ -19,6 +21,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
+use check::Probe;
 use config::Config;
 use outflow_plugin_sdk::*;
 use route::Route;
@@ -29,6 +32,7 @@ const SINGLE_RECORDS: u32 = 50;
 /// The opened destination.
 pub struct Http {
     routes: Vec<Route>,
+    probe: Option<Probe>,
 }
 
 impl Destination for Http {
@@ -47,7 +51,7 @@ impl Destination for Http {
 
     fn open(config: Config, settings: Settings) -> Result<(Self, Target), Vec<Problem>> {
         let concurrency = config.concurrency.max(1);
-        let routes = opening::routes(config, &settings)?;
+        let (routes, probe) = opening::open(config, &settings)?;
         let batches = routes.iter().map(|route| route.batch).filter(|batch| *batch > 1);
         let target = Target {
             kinds: routes
@@ -70,7 +74,14 @@ impl Destination for Http {
             previous: false,
             matching: routes.iter().any(Route::matching),
         };
-        Ok((Http { routes }, target))
+        Ok((Http { routes, probe }, target))
+    }
+
+    async fn check(&self, ctx: &Ctx) -> Result<Option<String>, Failure> {
+        match &self.probe {
+            Some(probe) => probe.ask(ctx).await,
+            None => Ok(None),
+        }
     }
 
     async fn write(&self, ctx: &Ctx, batch: &[Operation]) -> Result<Vec<Outcome>, Failure> {

@@ -3,19 +3,20 @@
 
 use std::collections::BTreeMap;
 
-use outflow_plugin_sdk::{Field, Kind, Problem, Secret, Settings};
+use outflow_plugin_sdk::{Covers, Field, Kind, Problem, Request, Secret, Settings};
 use serde_json::{Value, json};
 
 use crate::body::{Node, Reader, step};
-use crate::config::{Action, Config, Results};
+use crate::check::Probe;
+use crate::config::{Action, Check, Config, Results};
 use crate::route::Route;
-use crate::template::Text;
+use crate::template::{Place, Text};
 
-/// Reads every action.
+/// Reads every action, and the check.
 ///
 /// # Errors
 /// Everything that is wrong.
-pub fn routes(config: Config, settings: &Settings) -> Result<Vec<Route>, Vec<Problem>> {
+pub fn open(mut config: Config, settings: &Settings) -> Result<(Vec<Route>, Option<Probe>), Vec<Problem>> {
     let mut opening = Opening {
         secrets: &settings.secrets,
         fields: &settings.fields,
@@ -27,6 +28,7 @@ pub fn routes(config: Config, settings: &Settings) -> Result<Vec<Route>, Vec<Pro
         url: config.base_url.trim_end_matches('/').into(),
         headers: shared,
     };
+    let probe = config.check.take().map(|check| opening.probe(check, &base));
     let actions = config.actions();
     if actions.is_empty() {
         opening.wrong("", "configure at least one of insert, update, upsert, clear, delete");
@@ -39,7 +41,7 @@ pub fn routes(config: Config, settings: &Settings) -> Result<Vec<Route>, Vec<Pro
         .map(|(kind, action)| opening.route(kind, action, &base))
         .collect();
     match opening.problems.as_slice() {
-        [] => Ok(routes),
+        [] => Ok((routes, probe)),
         _ => Err(opening.problems),
     }
 }
@@ -90,6 +92,33 @@ impl Opening<'_> {
             not_found: action.not_found,
             id: action.id,
             results: action.results,
+        }
+    }
+
+    fn probe(&mut self, check: Check, base: &Base) -> Probe {
+        let url = self.url("/check/path", &check.path);
+        self.pointer("/check/account", check.account.as_deref());
+        let mut request = Request::new(&check.method, &base.url).covers(Covers::Nothing);
+        match url.fill(None, Place::Url) {
+            Some(path) => request.url.push_str(&path),
+            None => self.wrong(
+                "/check/path",
+                "a check is about no record: {secret.NAME} is its only slot",
+            ),
+        }
+        for (name, text) in &base.headers {
+            match text.fill(None, Place::Header) {
+                Some(value) => request = request.header(name, value),
+                None => self.wrong(
+                    &step("/headers", name),
+                    "has a slot of a record, but `check` is about none: give this header to the actions only",
+                ),
+            }
+        }
+        Probe {
+            shown: format!("{} {}", check.method, check.path),
+            request,
+            account: check.account,
         }
     }
 

@@ -157,14 +157,17 @@ fn key(operation: &Operation) -> String {
     value.as_ref().map_or_else(|| operation.match_value.clone(), text)
 }
 
-fn present<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
+/// What is there, and not null.
+pub fn present<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
     value.pointer(pointer).filter(|value| !value.is_null())
 }
 
-fn text(value: &Value) -> String {
+/// A value as text without quotes.
+pub fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_string)
 }
 
-fn quoted(value: &Value) -> String {
+/// The beginning of a value, for messages.
+pub fn quoted(value: &Value) -> String {
     value.to_string().chars().take(QUOTED_CHARS_MAX).collect()
 }

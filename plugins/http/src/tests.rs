@@ -2,8 +2,10 @@ use outflow_plugin_sdk::*;
 
 use crate::Http;
 
+mod check;
 mod open;
 mod outcomes;
+mod schema;
 mod statuses;
 
 fn token() -> Secret {

@@ -204,3 +204,18 @@ fn what_is_right_is_taken() {
         "delete":{"method":"POST","path":"","batch":9,"body":{"ids":{"$each":{"$id":true}}}}"#;
     assert_eq!(problems(right), []);
 }
+
+#[test]
+fn a_check_has_no_slot_of_a_record() {
+    let upsert = r#""upsert":{"method":"POST","path":"/c"}"#;
+    refused(
+        &format!(r#""check":{{"path":"/me/{{match}}"}},{upsert}"#),
+        "/check/path",
+        &["{secret.NAME}"],
+    );
+    refused(
+        &format!(r#""headers":{{"x":"{{id}}"}},"check":{{"path":"/me"}},{upsert}"#),
+        "/headers/x",
+        &["`check`"],
+    );
+}
