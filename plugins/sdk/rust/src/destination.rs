@@ -22,7 +22,8 @@ pub trait Destination: Sized + 'static {
     /// Writes a batch: one outcome per operation, in order.
     async fn write(&self, ctx: &Ctx, batch: &[Operation]) -> Result<Vec<Outcome>, Failure>;
 
-    /// Says whether the destination can be reached, and which account the credentials belong to.
+    /// Says whether the destination can be reached, and which account the credentials belong to. A run begins with it,
+    /// before its first batch.
     async fn check(&self, _ctx: &Ctx) -> Result<Option<String>, Failure> {
         Ok(None)
     }
