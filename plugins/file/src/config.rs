@@ -49,35 +49,34 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads and checks it.
-    pub fn read(text: &str) -> Result<Config, Problem> {
-        let config: Config = serde_json::from_str(text).map_err(|error| problem("", &error.to_string()))?;
-        let foreign = config.path.starts_with('/') || config.path.contains(['\\', '\0']);
-        if foreign || config.path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+    /// Checks what its types do not.
+    pub fn check(&self) -> Result<(), Problem> {
+        let foreign = self.path.starts_with('/') || self.path.contains(['\\', '\0']);
+        if foreign || self.path.split('/').any(|part| matches!(part, "" | "." | "..")) {
             return Err(problem(
                 "/path",
                 "must be a path relative to the granted folder, without `.` or `..`",
             ));
         }
-        if config.mode == Mode::Changes && !config.path.contains("{run}") {
+        if self.mode == Mode::Changes && !self.path.contains("{run}") {
             return Err(problem(
                 "/path",
                 "needs `{run}`: otherwise each run's change log replaces the one before",
             ));
         }
-        if config.previous && (config.mode, config.format) != (Mode::Changes, Format::Jsonl) {
+        if self.previous && (self.mode, self.format) != (Mode::Changes, Format::Jsonl) {
             return Err(problem(
                 "/previous",
                 "only a change log in jsonl has room for the previous record",
             ));
         }
-        Ok(config)
+        Ok(())
     }
 
     /// The path with its slots filled in.
     pub fn path_of(&self, run: Option<&Run>) -> Result<String, Problem> {
-        let (sync, number, started) = run.map_or(("sync", 0, 0), |run| (&run.sync, run.number, run.started));
-        let path = self.path.replace("{sync}", sync).replace("{run}", &number.to_string());
+        let (number, started) = run.map_or((0, 0), |run| (run.number, run.started));
+        let path = self.place(run).replace("{run}", &number.to_string());
         let path = path.replace("{date}", &date(started));
         match path.contains(['{', '}']) {
             true => Err(problem(
@@ -87,6 +86,27 @@ impl Config {
             false => Ok(path),
         }
     }
+
+    /// The path for all runs of the sync.
+    pub fn place(&self, run: Option<&Run>) -> String {
+        self.path.replace("{sync}", sync(run))
+    }
+
+    /// Where a run writes. It is the same file for all runs of the sync, so that each finds what one before it left when
+    /// it was killed; and it is in the folder that all their files have in common.
+    pub fn part_of(&self, run: Option<&Run>) -> String {
+        let place = self.place(run);
+        let fixed = place.find('{').unwrap_or(place.len());
+        let name = place[..fixed].rfind('/').map_or(0, |slash| slash + 1);
+        let (folder, name) = place.split_at(name);
+        let name = name.replace(['{', '}'], "").replace('/', "-");
+        format!("{folder}{name}.{}.part", sync(run))
+    }
+}
+
+/// The sync's name, and a word in its place where there is no run.
+fn sync(run: Option<&Run>) -> &str {
+    run.map_or("sync", |run| &run.sync)
 }
 
 fn problem(path: &str, message: &str) -> Problem {

@@ -5,8 +5,9 @@
 //! { "mode": "changes", "format": "jsonl", "path": "{sync}/{date}-{run}.jsonl", "previous": true }
 //! ```
 //!
-//! A run writes to a `.part` file of its own. It gets its final name when the run finishes, so that a reader sees the
-//! old file or the new one, never half of one; records count from then on.
+//! A run writes to a `.part` file. It gets its final name when the run finishes, so that a reader sees the old file or the
+//! new one, never half of one; records count from then on. All runs of a sync have the same `.part`, and begin by removing
+//! what one that was killed has left: a run begins with `check`, before its first batch.
 
 mod config;
 mod line;
@@ -24,9 +25,15 @@ pub struct File {
     path: String,
     /// Where they are until the run finishes.
     part: String,
+    /// The file that a mirror is, for all runs.
+    account: Option<String>,
+    /// Whether there is a run, whose part this is.
+    running: bool,
 }
 
 impl Destination for File {
+    type Config = Config;
+
     fn describe() -> Description {
         Description {
             name: "file".into(),
@@ -38,10 +45,10 @@ impl Destination for File {
         }
     }
 
-    fn open(settings: Settings) -> Result<(Self, Target), Vec<Problem>> {
-        let config = Config::read(&settings.config).map_err(|problem| vec![problem])?;
+    fn open(config: Config, settings: Settings) -> Result<(Self, Target), Vec<Problem>> {
+        config.check().map_err(|problem| vec![problem])?;
         let path = config.path_of(settings.run.as_ref()).map_err(|problem| vec![problem])?;
-        let number = settings.run.as_ref().map_or(0, |run| run.number);
+        let run = settings.run.as_ref();
         let mirror = config.mode == Mode::Mirror;
         let target = Target {
             kinds: if mirror { Kinds::UPSERT } else { Kinds::all() },
@@ -59,16 +66,22 @@ impl Destination for File {
             previous: config.previous,
             matching: false,
         };
-        let columns = settings.fields.into_iter().map(|field| field.name).collect();
-        Ok((
-            File {
-                config,
-                columns,
-                part: format!("{path}.{number}.part"),
-                path,
-            },
-            target,
-        ))
+        let file = File {
+            part: config.part_of(run),
+            account: mirror.then(|| config.place(run)),
+            running: run.is_some(),
+            columns: settings.fields.into_iter().map(|field| field.name).collect(),
+            config,
+            path,
+        };
+        Ok((file, target))
+    }
+
+    async fn check(&self, ctx: &Ctx) -> Result<Option<String>, Failure> {
+        if self.running {
+            ctx.remove(&self.part).await?;
+        }
+        Ok(self.account.clone())
     }
 
     async fn write(&self, ctx: &Ctx, batch: &[Operation]) -> Result<Vec<Outcome>, Failure> {

@@ -2,6 +2,8 @@ use outflow_plugin_sdk::*;
 
 use crate::File;
 
+mod crash;
+
 fn operation(kind: Kind, fields: &str) -> Operation {
     Operation {
         kind,
@@ -63,7 +65,7 @@ fn a_mirror_in_csv_has_a_header_and_tells_null_from_empty_text() {
         operation(Kind::Upsert, r#"{"a":[1,2],"b,c":true}"#),
     ];
     let append = append(driver.start(Work::Write(batch)));
-    assert_eq!(append.path, "m.csv.7.part");
+    assert_eq!(append.path, "m.csv.planes.part");
     assert_eq!(text(append.preamble), "a,\"b,c\"\n");
     assert_eq!(
         text(append.data),
@@ -81,7 +83,7 @@ fn a_run_without_records_leaves_a_file_with_a_header() {
     let Step::Perform(effects) = driver.resume(vec![EffectResult::Filed]) else {
         panic!("no rename")
     };
-    assert!(matches!(&effects[..], [Effect::Rename(r)] if r.from == "m.csv.7.part" && r.to == "m.csv"));
+    assert!(matches!(&effects[..], [Effect::Rename(r)] if r.from == "m.csv.planes.part" && r.to == "m.csv"));
     assert!(matches!(
         driver.resume(vec![EffectResult::Filed]),
         Step::Done(Answer::Finished)
@@ -94,7 +96,7 @@ fn a_change_log_tells_operation_key_match_record_and_previous() {
         driver(r#"{"mode":"changes","format":"jsonl","path":"{sync}/{date}-{run}.jsonl","previous":true}"#);
     assert!(driver.target.previous);
     let append = append(driver.start(Work::Write(vec![operation(Kind::Delete, r#"{"a":1}"#)])));
-    assert_eq!(append.path, "planes/2024-02-29-7.jsonl.7.part");
+    assert_eq!(append.path, "planes/date-run.jsonl.planes.part");
     assert_eq!(
         text(append.data),
         "{\"operation\":\"delete\",\"key\":{\"id\":1},\"match\":1,\"record\":{\"a\":1},\"previous\":{\"a\":0}}\n"
@@ -115,7 +117,7 @@ fn an_aborted_run_removes_its_part_and_nothing_else() {
     let Step::Perform(effects) = driver.start(Work::Abort) else {
         panic!("no effect")
     };
-    assert!(matches!(&effects[..], [Effect::Remove(path)] if path == "m.jsonl.7.part"));
+    assert!(matches!(&effects[..], [Effect::Remove(path)] if path == "m.jsonl.planes.part"));
 }
 
 #[test]

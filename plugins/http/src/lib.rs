@@ -2,6 +2,7 @@
 //!
 //! ```json
 //! { "base_url": "https://api.example.com", "headers": { "authorization": "Bearer {secret.token}" },
+//!   "check": { "path": "/me", "account": "/name" },
 //!   "upsert": { "method": "POST", "path": "/contacts/batch", "batch": 100,
 //!     "body": { "inputs": { "$each": { "id": { "$match": true }, "properties": { "$record": true } } } },
 //!     "results": { "records": "/results", "match": "/properties/email", "id": "/id",
@@ -9,22 +10,34 @@
 //!   "delete": { "method": "DELETE", "path": "/contacts/{match}", "not_found": [404] } }
 //! ```
 
+mod body;
+mod check;
 mod config;
+mod opening;
 mod results;
+mod route;
+mod send;
 mod template;
 #[cfg(test)]
 mod tests;
 
-use config::{Action, Config};
+use check::Probe;
+use config::Config;
 use outflow_plugin_sdk::*;
+use route::Route;
+
+/// How many records one `write` holds where each has a request of its own.
+const SINGLE_RECORDS: u32 = 50;
 
 /// The opened destination.
 pub struct Http {
-    config: Config,
-    secrets: Vec<Secret>,
+    routes: Vec<Route>,
+    probe: Option<Probe>,
 }
 
 impl Destination for Http {
+    type Config = Config;
+
     fn describe() -> Description {
         Description {
             name: "http".into(),
@@ -36,168 +49,64 @@ impl Destination for Http {
         }
     }
 
-    fn open(settings: Settings) -> Result<(Self, Target), Vec<Problem>> {
-        let problem = |message: String| {
-            vec![Problem {
-                path: String::new(),
-                message,
-            }]
-        };
-        let config: Config = serde_json::from_str(&settings.config).map_err(|error| problem(error.to_string()))?;
-        let kinds = config.kinds();
-        if kinds.is_empty() {
-            return Err(problem(
-                "configure at least one of insert, update, upsert, clear, delete".into(),
-            ));
-        }
+    fn open(config: Config, settings: Settings) -> Result<(Self, Target), Vec<Problem>> {
+        let concurrency = config.concurrency.max(1);
+        let (routes, probe) = opening::open(config, &settings)?;
+        let batches = routes.iter().map(|route| route.batch).filter(|batch| *batch > 1);
         let target = Target {
-            kinds,
+            kinds: routes
+                .iter()
+                .fold(Kinds::empty(), |kinds, route| kinds | flag(route.kind)),
             limits: Limits {
-                records: config.batch_records(),
+                // A `write` of a batching kind is one request, so that a refused one can be split by the host.
+                records: batches.min().unwrap_or(SINGLE_RECORDS),
                 bytes: 4 << 20,
-                concurrency: config.concurrency.max(1),
+                concurrency,
                 mixed: false,
                 all_or_nothing: true,
             },
             counting: Counting::Batch,
             equality: Equality::Exact,
             whole: false,
-            idempotent: config
-                .insert
-                .as_ref()
-                // A request of several records carries no single operation's key.
-                .is_some_and(|action| action.batch == 1 && action.idempotency_header.is_some()),
+            idempotent: routes
+                .iter()
+                .any(|route| route.kind == Kind::Insert && route.idempotency_header.is_some()),
             previous: false,
-            matching: config.matching(),
+            matching: routes.iter().any(Route::matching),
         };
-        Ok((
-            Http {
-                config,
-                secrets: settings.secrets,
-            },
-            target,
-        ))
+        Ok((Http { routes, probe }, target))
+    }
+
+    async fn check(&self, ctx: &Ctx) -> Result<Option<String>, Failure> {
+        match &self.probe {
+            Some(probe) => probe.ask(ctx).await,
+            None => Ok(None),
+        }
     }
 
     async fn write(&self, ctx: &Ctx, batch: &[Operation]) -> Result<Vec<Outcome>, Failure> {
         let Some(first) = batch.first() else {
             return Ok(vec![]);
         };
-        let Some(action) = self.config.action(first.kind) else {
+        let Some(route) = self.routes.iter().find(|route| route.kind == first.kind) else {
             return Err(Failure::Fatal(format!("{:?} is not configured", first.kind)));
         };
-        if action.batch > 1 {
-            let request = self.request(action, batch, Covers::Batch)?;
-            let response = ctx.http(request).await?;
-            return match action.succeeded(response.status) {
-                true => results::read(action, batch, &response.body),
-                false => Err(status_failure(&response)),
-            };
+        if route.batch > 1 {
+            send::batch(ctx, route, batch).await
+        } else {
+            send::singly(ctx, route, batch).await
         }
-        self.write_singly(ctx, action, batch).await
     }
 }
 
-impl Http {
-    async fn write_singly(&self, ctx: &Ctx, action: &Action, batch: &[Operation]) -> Result<Vec<Outcome>, Failure> {
-        let mut requests = Vec::with_capacity(batch.len());
-        for (index, operation) in batch.iter().enumerate() {
-            if template::unaddressable(&action.path, operation) {
-                continue;
-            }
-            let covers = Covers::Operations(vec![index as u32]);
-            requests.push(self.request(action, std::slice::from_ref(operation), covers)?);
-        }
-        let mut outcomes = Vec::with_capacity(batch.len());
-        let mut unauthorized = None;
-        let answers = ctx.http_all(requests).await?;
-        if let [Err(HttpError::Denied(why)), ..] = &answers[..]
-            && answers.iter().all(|answer| matches!(answer, Err(HttpError::Denied(_))))
-        {
-            // The policy refuses every request: no record is at fault.
-            return Err(Failure::Fatal(why.clone()));
-        }
-        let mut answers = answers.into_iter();
-        for operation in batch {
-            if template::unaddressable(&action.path, operation) {
-                outcomes.push(Outcome::Rejected(Rejection {
-                    code: "unaddressable".into(),
-                    message: format!("its match value or id cannot stand in the path `{}`", action.path),
-                    field: None,
-                }));
-                continue;
-            }
-            let Some(answer) = answers.next() else {
-                break; // `http_all` gives an answer per request.
-            };
-            let failure = match answer {
-                Ok(response) if action.succeeded(response.status) => {
-                    outcomes.push(Outcome::Accepted(results::id(action, operation, &response.body)));
-                    continue;
-                }
-                Ok(response) if action.missing(operation.kind, response.status) => {
-                    outcomes.push(Outcome::NoMatch);
-                    continue;
-                }
-                Ok(response) => status_failure(&response),
-                Err(error) => http_failure(error),
-            };
-            outcomes.push(match failure {
-                Failure::Refused(rejection) => Outcome::Rejected(rejection),
-                Failure::TooLarge(message) => Outcome::Rejected(Rejection {
-                    code: "413".into(),
-                    message,
-                    field: None,
-                }),
-                Failure::Transient(_) => Outcome::Retry(None),
-                Failure::RateLimited(limit) => Outcome::Retry(limit.wait_ms),
-                Failure::Uncertain(why) => Outcome::Unknown(why),
-                Failure::Unauthorized(_) => {
-                    unauthorized = Some(failure);
-                    Outcome::Retry(None)
-                }
-                // Sent, and answered by what is neither success nor refusal: other records keep their outcomes.
-                Failure::Fatal(message) => Outcome::Rejected(Rejection {
-                    code: "http".into(),
-                    message,
-                    field: None,
-                }),
-            });
-        }
-        match unauthorized {
-            // Nothing was applied, so the task may fail as a whole.
-            Some(failure) if outcomes.iter().all(|outcome| matches!(outcome, Outcome::Retry(_))) => Err(failure),
-            _ => Ok(outcomes),
-        }
-    }
-
-    fn request(&self, action: &Action, batch: &[Operation], covers: Covers) -> Result<Request, Failure> {
-        let fatal = Failure::Fatal;
-        let path = template::text(&action.path, batch.first(), &self.secrets, true).map_err(fatal)?;
-        let mut headers = Vec::new();
-        for (name, value) in self.config.headers.iter().chain(&action.headers) {
-            let value = template::text(value, batch.first(), &self.secrets, false).map_err(Failure::Fatal)?;
-            headers.push((name.to_lowercase(), value));
-        }
-        if let (Some(name), [operation]) = (&action.idempotency_header, batch) {
-            headers.push((name.to_lowercase(), operation.idempotency_key.clone()));
-        }
-        let body = match action.body_template() {
-            Some(body) => {
-                headers.push(("content-type".into(), "application/json".into()));
-                Body::Text(template::json(&body, batch, &self.secrets).map_err(Failure::Fatal)?)
-            }
-            None => Body::Empty,
-        };
-        let url = format!("{}{path}", self.config.base_url.trim_end_matches('/'));
-        Ok(Request {
-            method: action.method.clone(),
-            url,
-            headers,
-            body,
-            covers,
-            timeout_ms: None,
-        })
+/// The flag of a kind.
+fn flag(kind: Kind) -> Kinds {
+    match kind {
+        Kind::Insert => Kinds::INSERT,
+        Kind::Update => Kinds::UPDATE,
+        Kind::Upsert => Kinds::UPSERT,
+        Kind::Clear => Kinds::CLEAR,
+        Kind::Delete => Kinds::DELETE,
     }
 }
 

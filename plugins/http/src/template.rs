@@ -1,141 +1,108 @@
-//! Slots in texts and in JSON bodies.
+//! URLs and header values with slots: `{match}`, `{id}`, `{secret.NAME}`.
 
 use outflow_plugin_sdk::{Operation, Secret};
-use serde_json::Value;
 
-/// Fills `{match}`, `{id}` and `{secret.NAME}`; for a URL, percent-encoded.
-pub fn text(template: &str, operation: Option<&Operation>, secrets: &[Secret], url: bool) -> Result<String, String> {
-    let mut out = String::new();
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once('{') {
-        let (slot, after) = after
-            .split_once('}')
-            .ok_or_else(|| format!("`{template}` has a `{{` without `}}`"))?;
-        out.push_str(before);
-        rest = after;
-        if let Some(name) = slot.strip_prefix("secret.") {
-            out.push_str(secret(name, secrets)?);
-            continue;
+/// A template whose slots all exist. Secrets are filled in already, with their placeholders.
+#[derive(Clone, Default)]
+pub struct Text(Vec<Piece>);
+
+#[derive(Clone)]
+enum Piece {
+    Fixed(String),
+    Match,
+    Id,
+}
+
+/// Where a text goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    Url,
+    Header,
+}
+
+impl Text {
+    /// Reads a template.
+    pub fn read(template: &str, secrets: &[Secret]) -> Result<Text, String> {
+        let mut pieces = Vec::new();
+        let mut rest = template;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (slot, after) = after
+                .split_once('}')
+                .ok_or_else(|| format!("`{template}` has a `{{` without its `}}`"))?;
+            pieces.push(Piece::Fixed(before.into()));
+            pieces.push(match slot {
+                "match" => Piece::Match,
+                "id" => Piece::Id,
+                _ => match slot.strip_prefix("secret.") {
+                    Some(name) => Piece::Fixed(secret(name, secrets)?.into()),
+                    None => {
+                        let slots = "{match}, {id} and {secret.NAME}";
+                        return Err(format!("there is no slot `{{{slot}}}`; there are {slots}"));
+                    }
+                },
+            });
+            rest = after;
         }
-        let operation = operation.ok_or("a slot needs a record")?;
-        let value = match slot {
-            "match" => plain(&operation.match_value),
-            "id" => operation.id.clone().ok_or("the record's id is not known")?,
-            _ => {
-                return Err(format!(
-                    "there is no slot `{{{slot}}}`; there are match, id, secret.NAME"
-                ));
-            }
-        };
-        if url {
-            encode(&value, &mut out)
-        } else {
-            out.push_str(&value)
-        }
+        pieces.push(Piece::Fixed(rest.into()));
+        Ok(Text(pieces))
     }
-    out.push_str(rest);
-    Ok(out)
-}
 
-/// Whether the record has nothing that can stand in the path: an empty value, `.` or `..` would address something else
-/// than the record, the whole collection for example.
-pub fn unaddressable(path: &str, operation: &Operation) -> bool {
-    let stray = |value: &str| matches!(value, "" | "." | "..");
-    (path.contains("{match}") && stray(&plain(&operation.match_value)))
-        || (path.contains("{id}") && operation.id.as_deref().is_none_or(stray))
-}
+    /// The first slot that stands for one record.
+    pub fn of_record(&self) -> Option<&'static str> {
+        self.0.iter().find_map(|piece| match piece {
+            Piece::Fixed(_) => None,
+            Piece::Match => Some("{match}"),
+            Piece::Id => Some("{id}"),
+        })
+    }
 
-/// Writes a body. Records go in as the text they came in.
-pub fn json(template: &Value, batch: &[Operation], secrets: &[Secret]) -> Result<String, String> {
-    let mut out = String::new();
-    write(template, batch, secrets, &mut out)?;
-    Ok(out)
-}
+    /// Whether it carries the match value.
+    pub fn matches(&self) -> bool {
+        self.0.iter().any(|piece| matches!(piece, Piece::Match))
+    }
 
-fn write(template: &Value, batch: &[Operation], secrets: &[Secret], out: &mut String) -> Result<(), String> {
-    match template {
-        Value::Object(object) => {
-            if let Some((name, argument)) = object.iter().next().filter(|(name, _)| name.starts_with('$')) {
-                return slot(name, argument, batch, secrets, out);
-            }
-            out.push('{');
-            for (index, (name, value)) in object.iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
+    /// Fills it in; for a URL, percent-encoded. Nothing where the record has nothing that can stand there: in a URL an
+    /// empty value, `.` or `..` would address something else, the whole collection for example.
+    pub fn fill(&self, operation: Option<&Operation>, place: Place) -> Option<String> {
+        let mut out = String::new();
+        for piece in &self.0 {
+            let value = match piece {
+                Piece::Fixed(text) => {
+                    out.push_str(text);
+                    continue;
                 }
-                out.push_str(&Value::from(name.as_str()).to_string());
-                out.push(':');
-                write(value, batch, secrets, out)?;
+                Piece::Match => plain(&operation?.match_value),
+                Piece::Id => operation?.id.clone()?,
+            };
+            match place {
+                Place::Header => out.push_str(&value),
+                Place::Url if matches!(value.as_str(), "" | "." | "..") => return None,
+                Place::Url => encode(&value, &mut out),
             }
-            out.push('}');
         }
-        Value::Array(values) => {
-            out.push('[');
-            for (index, value) in values.iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                write(value, batch, secrets, out)?;
-            }
-            out.push(']');
-        }
-        plain => out.push_str(&plain.to_string()),
+        Some(out)
     }
-    Ok(())
 }
 
-fn slot(name: &str, argument: &Value, batch: &[Operation], secrets: &[Secret], out: &mut String) -> Result<(), String> {
-    let argument_text = argument.as_str().unwrap_or_default();
-    match name {
-        "$each" => {
-            out.push('[');
-            for (index, operation) in batch.iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                write(argument, std::slice::from_ref(operation), secrets, out)?;
-            }
-            out.push(']');
-            return Ok(());
-        }
-        "$secret" => {
-            out.push_str(&Value::from(secret(argument_text, secrets)?).to_string());
-            return Ok(());
-        }
-        _ => {}
+/// The placeholder of a secret.
+pub fn secret<'a>(name: &str, secrets: &'a [Secret]) -> Result<&'a str, String> {
+    if let Some(secret) = secrets.iter().find(|secret| secret.name == name) {
+        return Ok(&secret.placeholder);
     }
-    let [operation] = batch else {
-        return Err(format!("`{name}` stands for one record: put it into `$each`"));
-    };
-    match name {
-        "$record" => out.push_str(&operation.fields),
-        "$match" => out.push_str(&operation.match_value),
-        "$id" => out.push_str(&Value::from(operation.id.clone()).to_string()),
-        "$idempotency_key" => out.push_str(&Value::from(operation.idempotency_key.as_str()).to_string()),
-        "$field" => out.push_str(&member(&operation.fields, argument_text)?),
-        "$key" => out.push_str(&member(&operation.key, argument_text)?),
-        _ => return Err(format!("there is no slot `{name}`")),
-    }
-    Ok(())
+    let known = listed(secrets.iter().map(|secret| secret.name.as_str()));
+    Err(match known.as_str() {
+        "" => format!("there is no secret `{name}`: add it to `secrets` in the destination's file"),
+        known => format!("there is no secret `{name}`; there are {known}"),
+    })
 }
 
-fn member(object: &str, name: &str) -> Result<String, String> {
-    let object: Value = serde_json::from_str(object).map_err(|error| error.to_string())?;
-    object
-        .get(name)
-        .map(Value::to_string)
-        .ok_or_else(|| format!("the record has no `{name}`"))
-}
-
-fn secret<'a>(name: &str, secrets: &'a [Secret]) -> Result<&'a str, String> {
-    let secret = secrets.iter().find(|secret| secret.name == name);
-    Ok(&secret
-        .ok_or_else(|| format!("there is no secret `{name}`"))?
-        .placeholder)
+/// Names for a message.
+pub fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// A JSON value as text without quotes.
-pub fn plain(json: &str) -> String {
+fn plain(json: &str) -> String {
     serde_json::from_str::<String>(json).unwrap_or_else(|_| json.to_string())
 }
 

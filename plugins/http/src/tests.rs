@@ -2,6 +2,19 @@ use outflow_plugin_sdk::*;
 
 use crate::Http;
 
+mod check;
+mod open;
+mod outcomes;
+mod schema;
+mod statuses;
+
+fn token() -> Secret {
+    Secret {
+        name: "token".into(),
+        placeholder: "placeholder-1".into(),
+    }
+}
+
 fn operation(kind: Kind, match_value: &str) -> Operation {
     Operation {
         kind,
@@ -89,4 +102,12 @@ fn a_record_whose_value_would_address_the_collection_is_rejected_and_not_sent() 
         outcomes[..],
         [Outcome::Rejected(_), Outcome::Rejected(_), Outcome::Accepted(_)]
     ));
+}
+
+fn response(status: u16, headers: &[(&str, &str)], body: &str) -> EffectResult {
+    EffectResult::Http(Response {
+        status,
+        headers: headers.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect(),
+        body: body.as_bytes().to_vec(),
+    })
 }

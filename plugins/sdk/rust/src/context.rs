@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
-use crate::{Append, Effect, EffectResult, Failure, HttpError, Moment, Rename, Request, Response, http_failure};
+use crate::{Append, Effect, EffectResult, Failure, HttpError, Moment, Rename, Request, Response, http};
 
 /// What passes between a task and the runtime.
 #[derive(Default)]
@@ -41,14 +41,14 @@ impl Ctx {
         .await
     }
 
-    /// Sends a request. An answer of any status is an answer; see [`crate::status_failure`].
+    /// Sends a request. An answer of any status is an answer: `ctx.http(request).await?.ok()?` wants success.
     ///
     /// # Errors
     /// Where there is no answer, the failure that the contract has for it.
     pub async fn http(&self, request: Request) -> Result<Response, Failure> {
         let mut answers = self.http_all(vec![request]).await?;
         match answers.pop() {
-            Some(answer) => answer.map_err(http_failure),
+            Some(answer) => answer.map_err(Failure::from),
             None => Err(unexpected()),
         }
     }
@@ -64,7 +64,7 @@ impl Ctx {
             return Err(unexpected());
         }
         let answer = |result| match result {
-            EffectResult::Http(response) => Ok(Ok(response)),
+            EffectResult::Http(response) => Ok(Ok(http::dated(response, self.now()))),
             EffectResult::HttpFailed(error) => Ok(Err(error)),
             _ => Err(unexpected()),
         };

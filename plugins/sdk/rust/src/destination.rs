@@ -1,23 +1,29 @@
 //! What an author implements.
 
+use serde::de::DeserializeOwned;
+
 use crate::{Ctx, Description, Failure, Field, Object, Operation, Outcome, Problem, Settings, Target};
 
 /// A destination, opened under its settings. It keeps no state between tasks, as the host may replay them.
 #[allow(async_fn_in_trait, reason = "plugins are single-threaded")]
 pub trait Destination: Sized + 'static {
+    /// The destination's `config`. What cannot be read as this type is refused with a problem that names the field.
+    type Config: DeserializeOwned;
+
     /// What this plugin is.
     fn describe() -> Description;
 
-    /// Opens the destination, without a network.
+    /// Opens the destination, without a network. `settings.config` is the text that `config` was read from.
     ///
     /// # Errors
     /// Everything that is wrong in the settings.
-    fn open(settings: Settings) -> Result<(Self, Target), Vec<Problem>>;
+    fn open(config: Self::Config, settings: Settings) -> Result<(Self, Target), Vec<Problem>>;
 
     /// Writes a batch: one outcome per operation, in order.
     async fn write(&self, ctx: &Ctx, batch: &[Operation]) -> Result<Vec<Outcome>, Failure>;
 
-    /// Says whether the destination can be reached, and which account the credentials belong to.
+    /// Says whether the destination can be reached, and which account the credentials belong to. A run begins with it,
+    /// before its first batch.
     async fn check(&self, _ctx: &Ctx) -> Result<Option<String>, Failure> {
         Ok(None)
     }

@@ -1,12 +1,15 @@
 //! Write an Outflow destination as straight-line async code.
 //!
 //! Implement [`Destination`] and name the type in [`export!`]. A plugin asks the host for everything through [`Ctx`]:
-//! `ctx.http(request).await?`. Tests drive the same code natively, without a network, through [`Driver`].
+//! `let reply: Reply = ctx.http(Request::post(url).json(record)).await?.ok()?.json()?;`, where each `?` ends the task with
+//! the failure that the contract has for it. Tests drive the same code natively, without a network, through [`Driver`].
 
+mod config;
 mod context;
 mod destination;
 mod driver;
 mod failure;
+mod http;
 mod runtime;
 
 /// The contract's types and exports, as generated from `wit/destination.wit`.
@@ -25,7 +28,6 @@ pub use bindings::outflow::destination::types::*;
 pub use context::Ctx;
 pub use destination::Destination;
 pub use driver::Driver;
-pub use failure::{http_failure, status_failure};
 pub use runtime::Runtime;
 
 /// Exports a [`Destination`] as the plugin of this crate. Does nothing outside of wasm, so tests run natively.

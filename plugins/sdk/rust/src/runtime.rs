@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use crate::config;
 use crate::{
     Answer, Ctx, Description, Destination, EffectResult, Failure, Moment, Problem, Settings, Step, Target, Work,
 };
@@ -46,7 +47,8 @@ impl<D: Destination> Runtime<D> {
     /// # Errors
     /// What is wrong in the settings.
     pub fn open(&mut self, settings: Settings) -> Result<Target, Vec<Problem>> {
-        let (destination, target) = D::open(settings)?;
+        let config = config::read(&settings.config).map_err(|problem| vec![problem])?;
+        let (destination, target) = D::open(config, settings)?;
         self.destination = Some(Rc::new(destination));
         Ok(target)
     }
