@@ -269,7 +269,7 @@ fn attempt(
     let clean = (open == 0 && desired.invalid == 0).then(|| clean(&desired, request));
     connection.transaction::<_, PlanError>(|connection| {
         build::apply(connection, &rules, request.projection, source, &tally)?;
-        build::plan(connection, &rules, request.projection, source, &planned.at)?;
+        build::plan(connection, &rules, request.projection, source, &planned.at, &tally)?;
         guard::nulled(connection, &planned.at, request, planned.counts.unchanged)?;
         planned
             .notes
@@ -381,7 +381,7 @@ pub fn preview(connection: &mut Connection, ledger: &Ledger, request: &Request<'
                 mapping,
                 ..resync.rules(request, layout)
             };
-            build::plan(connection, &rules, request.projection, source, &planned.at)?;
+            build::plan(connection, &rules, request.projection, source, &planned.at, &tally)?;
             guard::nulled(connection, &planned.at, request, planned.counts.unchanged)?;
             planned
                 .notes
