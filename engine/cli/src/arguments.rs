@@ -64,6 +64,9 @@ pub enum Command {
     Rebaseline {
         /// The sync.
         sync: String,
+        /// Let a stopped rebaseline through: the approval that it printed.
+        #[arg(long, value_name = "APPROVAL")]
+        allow: Vec<String>,
     },
     /// List a sync's runs, newest first.
     Runs {

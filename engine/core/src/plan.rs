@@ -465,7 +465,7 @@ fn compare(
     desired.validate(connection, &at.layout)?;
     let mut tally = diff::changes(connection, &rules)?;
     let mut notes = Vec::new();
-    let removed = guard::Removals::read(connection, &at, &tally)?;
+    let removed = guard::Removals::read(connection, &at, meta, &tally)?;
     let approved = removed.approved(connection, &at, meta, request.allow)?;
     let nulls_grew = desired.null_keys > meta.null_keys.unwrap_or_default();
     let held = nulls_grew && removed.count > 0 && !approved;

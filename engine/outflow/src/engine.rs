@@ -224,18 +224,22 @@ impl Engine {
         Ok(self.run(&header.basis.sync, options))
     }
 
-    /// Takes the model's present state as what the destination has. Nothing is sent.
+    /// Takes the model's present state as what the destination has. Nothing is sent. Where that would forget more records
+    /// than the sync's guards let a run remove, it stops; `allow` has the approvals of such stops.
     ///
     /// # Errors
     /// When the sync is unknown or being run.
-    pub async fn rebaseline(&self, sync: &str) -> Result<Report, Error> {
+    pub async fn rebaseline(&self, sync: &str, allow: Vec<String>) -> Result<Report, Error> {
         self.sync(sync)?;
         let id = self.inner.catalog.sync(sync, &self.inner.user, Utc::now())?.id;
         let lock = self.lock(sync)?.map_err(|holder| Error::Running {
             sync: sync.to_owned(),
             holder,
         })?;
-        let options = RunOptions::default();
+        let options = RunOptions {
+            allow,
+            ..RunOptions::default()
+        };
         self.record(
             id,
             sync,
@@ -509,17 +513,27 @@ impl Engine {
         catalog.repair_runs(id, now)?;
         let begun = catalog.begin_run(id, trigger, &self.inner.user, options.full_resync, created, now)?;
         let note = catalog.find_sync(slug)?.and_then(|row| row.ledger);
-        let request = self.request(slug, lock, begun.number, note, options, control);
-        let Finished { report, note, record } = if rebaseline {
-            run::rebaseline(request.clone()).await
-        } else {
-            run::run(request.clone()).await
+        let mut request = self.request(slug, lock, begun.number, note, options, control);
+        let Finished {
+            report, note, record, ..
+        } = loop {
+            let finished = if rebaseline {
+                run::rebaseline(request.clone()).await
+            } else {
+                run::run(request.clone()).await
+            };
+            // The catalog was lost or restored; the ledger knows better how many runs there were.
+            let Some(last) = finished.number_taken else {
+                break finished;
+            };
+            catalog.renumber_run(begun.id, last + 1)?;
+            request.number = last + 1;
         };
         if let Some(note) = note {
             catalog.note_ledger(id, &note)?;
         }
         if let Some(record) = record {
-            let folder = record::folder(request.lock.folder(), begun.number);
+            let folder = record::folder(request.lock.folder(), request.number);
             tokio::task::spawn_blocking(move || record.write(&folder))
                 .await
                 .map_err(|error| Error::Broken(error.to_string()))??;
