@@ -171,7 +171,14 @@ impl Ledger {
         if !exists && !writable {
             return Ok(Self { meta: None, writable });
         }
-        warehouse.attach_ledger(path, !writable).map_err(damaged)?;
+        Self::attach(warehouse, path, writable, note).map_err(|error| match error {
+            LedgerError::Warehouse(error) => damaged(error),
+            other => other,
+        })
+    }
+
+    fn attach(warehouse: &Warehouse, path: &Path, writable: bool, note: Option<&Note>) -> Result<Self, LedgerError> {
+        warehouse.attach_ledger(path, !writable)?;
         let mut connection = warehouse.connect()?;
         let mut meta = Meta::read(&connection)?;
         if let Some(meta) = &mut meta {
