@@ -18,7 +18,7 @@ use crate::delivery::budgets::Budgets;
 use crate::delivery::{Delivered, Delivery, End, deliver};
 use crate::destination::{Destination, OpenError, Plugins, RunInfo};
 use crate::journal::{FORMAT, Header, Journal, JournalError, Reader};
-use crate::ledger::{Binding, Folded, Ledger, LedgerError, Note};
+use crate::ledger::{Accept, Binding, Folded, Ledger, LedgerError, Note, TargetName};
 use crate::outcome::Failure;
 use crate::plan::basis::Expected;
 use crate::plan::file::PlanFileError;
@@ -68,6 +68,8 @@ pub struct RunOptions {
     pub force: bool,
     /// The approvals of stopped runs (rule 35).
     pub allow: Vec<String>,
+    /// Whether another target than the ledger's is the same place under a new address (rule 7).
+    pub same_target: bool,
     /// The file of the plan that the run is held to: exactly that is done, or nothing.
     pub plan: Option<PathBuf>,
 }
@@ -293,7 +295,8 @@ impl Course {
         let plugin = compile::plugin(request).await?;
         let (desk, planned, invalid) = interruptible(request, &interrupter, move || {
             let mut desk = desk;
-            let notes = prepare_ledger(&job, &mut desk, account, &projection.layout, false)?;
+            let name = compile::target_name(&job, &target, account)?;
+            let notes = prepare_ledger(&job, &mut desk, name, &projection.layout, accepted(&job))?;
             let sync = compile::sync(&job.project, &job.sync)?;
             let mut file = expected::open(&job, &projection.layout, &plugin, &desk.ledger)?;
             let mut planned = plan::prepare(
@@ -382,7 +385,8 @@ impl Course {
         let target = destination.target().clone();
         let (desk, counts, notes) = interruptible(request, &interrupter, move || {
             let mut desk = desk;
-            let notes = prepare_ledger(&job, &mut desk, account, &projection.layout, true)?;
+            let name = compile::target_name(&job, &target, account)?;
+            let notes = prepare_ledger(&job, &mut desk, name, &projection.layout, Accept::Anew)?;
             let wanted = plan::Request {
                 projection: &projection,
                 sync: compile::sync(&job.project, &job.sync)?,
@@ -428,7 +432,6 @@ impl Course {
 fn run_info(request: &RunRequest) -> RunInfo {
     let since = request.started.duration_since(UNIX_EPOCH).unwrap_or_default();
     RunInfo {
-        sync: request.sync.clone(),
         number: request.number,
         started_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
     }
@@ -452,19 +455,30 @@ async fn open(
     Ok((destination, projection))
 }
 
+/// What a person said of the ledger's target.
+fn accepted(request: &RunRequest) -> Accept {
+    if request.options.same_target {
+        Accept::SameTarget
+    } else {
+        Accept::Nothing
+    }
+}
+
 /// Takes in what a stopped run left, and checks that the ledger is this sync's. Gives notes.
 fn prepare_ledger(
     request: &RunRequest,
     desk: &mut Desk,
-    account: Option<String>,
+    target: TargetName,
     layout: &crate::mapping::Layout,
-    accept: bool,
+    accept: Accept,
 ) -> Result<Vec<String>, RunError> {
     let journal = request.lock.journal();
     let mut notes = Vec::new();
     let recovered = match desk.ledger.recover(&mut desk.connection, &journal) {
         // What it says of another ledger, or cannot say any more, is declared anew.
-        Err(LedgerError::ForeignJournal { .. } | LedgerError::Older { .. } | LedgerError::Journal(_)) if accept => {
+        Err(LedgerError::ForeignJournal { .. } | LedgerError::Older { .. } | LedgerError::Journal(_))
+            if accept == Accept::Anew =>
+        {
             let aside = lock::set_aside(&journal).map_err(|source| RunError::Io {
                 path: journal.clone(),
                 source,
@@ -485,20 +499,41 @@ fn prepare_ledger(
         notes.extend(folded.notes);
     }
     remove(&journal)?;
+    let before = desk.ledger.meta().map(|meta| meta.target.clone());
+    bind(request, &mut desk.ledger, &mut desk.connection, target, layout, accept)?;
+    if let (Some(before), Some(meta)) = (before, desk.ledger.meta())
+        && accept != Accept::Nothing
+        && before != meta.target
+    {
+        notes.push(format!(
+            "the ledger was about {before}, and is about {} now",
+            meta.target
+        ));
+    }
+    match desk.ledger.meta().map(|meta| meta.run) {
+        // Operations' ids have the run's number (rule 27).
+        Some(last) if last >= request.number => Err(RunError::NumberTaken { last }),
+        _ => Ok(notes),
+    }
+}
+
+/// Checks that the ledger is this sync's, and about this target.
+fn bind(
+    request: &RunRequest,
+    ledger: &mut Ledger,
+    connection: &mut Connection,
+    target: TargetName,
+    layout: &crate::mapping::Layout,
+    accept: Accept,
+) -> Result<(), RunError> {
     let sync = compile::sync(&request.project, &request.sync)?;
-    let target = compile::target_name(&request.project, sync, account)?;
     let binding = Binding {
         sync: &sync.slug,
         renamed_from: sync.renamed_from.as_deref(),
         target,
         accept,
     };
-    desk.ledger.bind(&mut desk.connection, &binding, layout)?;
-    match desk.ledger.meta().map(|meta| meta.run) {
-        // Operations' ids have the run's number (rule 27).
-        Some(last) if last >= request.number => Err(RunError::NumberTaken { last }),
-        _ => Ok(notes),
-    }
+    Ok(ledger.bind(connection, &binding, layout)?)
 }
 
 async fn delivered(

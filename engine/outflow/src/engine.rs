@@ -102,6 +102,8 @@ pub struct RunOptions {
     pub force: bool,
     /// The approvals of stopped runs (rule 35).
     pub allow: Vec<String>,
+    /// Whether another target than before is the same place under a new address (rule 7).
+    pub same_target: bool,
     /// Fail instead of waiting where the sync is being run.
     pub no_wait: bool,
     /// The file of the plan that the run is held to, as [`Engine::apply`] sets it.
@@ -217,6 +219,7 @@ impl Engine {
             full_resync: header.full_resync,
             force: header.force,
             allow: header.allow,
+            same_target: header.same_target,
             no_wait: true,
             plan: Some(plan.to_owned()),
         };
@@ -425,7 +428,7 @@ impl Engine {
                 set_off = (waiting.trigger, waiting.created_at.min(created));
             }
             // Another's run, begun after this was asked for, has served it, except that it had none of its approvals.
-            None if options.allow.is_empty() => {
+            None if options.allow.is_empty() && !options.same_target => {
                 if let Some(report) = self.served(id, slug, created)? {
                     return Ok(report);
                 }
@@ -564,6 +567,7 @@ impl Engine {
                 full_resync: options.full_resync,
                 force: options.force,
                 allow: options.allow,
+                same_target: options.same_target,
                 plan: options.plan,
             },
             note,
