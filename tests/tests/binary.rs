@@ -304,6 +304,42 @@ async fn rule_07_another_path_or_folder_is_another_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_syncs_that_would_replace_each_others_file_are_refused() {
+    let sync = "model: people\ndestination: receiver\nmappings: [{from: name, to: name}]\n";
+    let (_receiver, project) = fixture("mappings: [{from: name, to: name}]", "1,Ann\n").await;
+    for (path, shared) in [("people.csv", true), ("{sync}.csv", false)] {
+        project
+            .write(
+                "destinations/receiver.yml",
+                &FILE.replace("people.csv", &format!("\"{path}\"")),
+            )
+            .unwrap();
+        project.write("syncs/again.yml", sync).unwrap();
+        let output = project.outflow(&["validate"]).unwrap();
+        let told = text(&output);
+        assert_eq!(output.status.code(), Some(if shared { 2 } else { 0 }), "{told}");
+        if shared {
+            for part in [
+                "syncs/again.yml:2:14: destination: the sync `people-to-receiver` writes to `out/people.csv` as well",
+                "the sync `again` writes to `out/people.csv` as well",
+            ] {
+                assert!(told.contains(part), "`{part}` is not in\n{told}");
+            }
+            // Whoever comes first has it.
+            assert_eq!(project.outflow(&["run", "again"]).unwrap().status.code(), Some(0));
+            let output = project.outflow(&["run", SYNC]).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+            assert!(text(&output).contains("the sync `again` writes to `out/people.csv` as well"));
+            project
+                .write("syncs/again.yml", &format!("{sync}disabled: true\n"))
+                .unwrap();
+            assert_eq!(project.outflow(&["validate"]).unwrap().status.code(), Some(0));
+            assert_eq!(project.run(&[]).unwrap().1, 0);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_log_is_not_replaced_by_a_run_that_lost_its_state() {
     let (_receiver, project) = fixture("mappings: [{from: name, to: name}]", "1,Ann\n").await;
     let log = "plugin: file\nfolder: out\nconfig: {mode: changes, format: jsonl, path: \"1.jsonl\"}\n";

@@ -53,10 +53,22 @@ pub struct RunRequest {
     pub options: RunOptions,
     /// What the catalog remembers of the ledger (rule 7).
     pub note: Option<Note>,
+    /// Who writes where, over all syncs.
+    pub claims: Arc<dyn Claims>,
     /// How it is watched and stopped.
     pub control: Control,
     /// Folders with DuckDB's extensions.
     pub extensions: Vec<PathBuf>,
+}
+
+/// Who writes to which exclusive place, over all syncs that share the state.
+pub trait Claims: Send + Sync {
+    /// Takes a place for a sync, and lets go of the one that it had. Gives the sync that has it, where that is another;
+    /// then nothing changed. Without a place, it only lets go.
+    ///
+    /// # Errors
+    /// Why that is not known.
+    fn claim(&self, sync: &str, place: Option<&str>) -> Result<Option<String>, String>;
 }
 
 /// What a person asked of a run.
@@ -126,6 +138,9 @@ pub enum RunError {
         /// What happened.
         source: std::io::Error,
     },
+    /// The claims cannot be read or written.
+    #[error("who writes where is not known: {0}")]
+    Claims(String),
     /// The ledger knows of a run of this number already.
     #[error("the ledger knows of run {last} already; its catalog was lost or restored")]
     NumberTaken {
@@ -183,11 +198,28 @@ pub async fn run(request: RunRequest) -> Finished {
 /// Checks everything that can be without the ledger, the sources' rows and the network: the model's SQL, what the sync reads
 /// of it, the destination's configuration and secrets, and what the destination can do.
 ///
+/// Gives the place that no other sync may write to, where it is one (see [`shared`]).
+///
 /// # Errors
 /// What is wrong.
-pub async fn check(request: &RunRequest) -> Result<(), RunError> {
+pub async fn check(request: &RunRequest) -> Result<Option<String>, RunError> {
     let Compiled { projection, .. } = compiled(request, Access::None).await?;
-    open(request, projection, None).await.map(drop)
+    let (destination, _) = open(request, projection, None).await?;
+    Ok(destination.target().exclusive().map(str::to_owned))
+}
+
+/// Says that two syncs write to one place where each replaces what the other wrote.
+#[must_use]
+pub fn shared(project: &Project, slug: &str, other: &str, place: &str) -> RunError {
+    match compile::sync(project, slug) {
+        Ok(sync) => {
+            let message = format!(
+                "the sync `{other}` writes to `{place}` as well, and each would replace what the other wrote; give each its own, for example by `{{sync}}` in the path, or disable one"
+            );
+            Diagnostics(vec![sync.diagnostic("destination", message)]).into()
+        }
+        Err(error) => error,
+    }
 }
 
 /// Takes the model's present state as what the destination has (rule 15). Nothing is sent.
@@ -283,6 +315,7 @@ impl Course {
         } = compiled(request, Access::Write).await?;
         let interrupter = opened.warehouse.interrupter();
         let (destination, projection) = open(request, projection, Some(run_info(request))).await?;
+        claim(request, destination.target().exclusive()).await?;
         let account = destination.check().await.map_err(RunError::Check)?;
 
         request.control.tell(Event::Stage { stage: Stage::Planning });
@@ -376,6 +409,7 @@ impl Course {
         } = compiled(request, Access::Restate).await?;
         let interrupter = opened.warehouse.interrupter();
         let (destination, projection) = open(request, projection, Some(run_info(request))).await?;
+        claim(request, destination.target().exclusive()).await?;
         let account = destination.check().await.map_err(RunError::Check)?;
         let desk = Desk {
             ledger: opened.ledger,
@@ -453,6 +487,22 @@ async fn open(
     let projection = projection.toward(target.equality);
     plan::check_target(&projection, compile::sync(&request.project, &request.sync)?, target)?;
     Ok((destination, projection))
+}
+
+/// Takes the place that no other sync may write to.
+async fn claim(request: &RunRequest, place: Option<&str>) -> Result<(), RunError> {
+    let (job, place) = (request.clone(), place.map(str::to_owned));
+    blocking(move || {
+        let other = job
+            .claims
+            .claim(&job.sync, place.as_deref())
+            .map_err(RunError::Claims)?;
+        match (other, place) {
+            (Some(other), Some(place)) => Err(shared(&job.project, &job.sync, &other, &place)),
+            _ => Ok(()),
+        }
+    })
+    .await
 }
 
 /// What a person said of the ledger's target.

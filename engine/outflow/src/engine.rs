@@ -12,7 +12,7 @@ use outflow_core::project::sync::{ScheduleConfig, Sync};
 use outflow_core::record::{self, Record};
 use outflow_core::report::{Control, Event, Report};
 use outflow_core::run::lock::{Asked, SyncLock};
-use outflow_core::run::{self, Finished, Preview, PreviewOptions, RunError, RunRequest};
+use outflow_core::run::{self, Claims, Finished, Preview, PreviewOptions, RunError, RunRequest};
 use outflow_core::schedule::{Cron, Schedule};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
@@ -316,6 +316,42 @@ impl Engine {
     /// # Errors
     /// What is wrong, or that the sync is being run.
     pub async fn check(&self, sync: &str) -> Result<(), Error> {
+        self.place(sync).await.map(drop)
+    }
+
+    /// Checks every sync, as [`check`](Self::check) does one, and that no two write to one place.
+    pub async fn check_all(&self) -> Vec<(String, Result<(), Error>)> {
+        let project = &self.inner.project;
+        let mut checked = Vec::new();
+        for sync in project.syncs.values() {
+            checked.push((sync, self.place(&sync.slug).await));
+        }
+        let rival = |sync: &Sync, place: &str| {
+            let shares = |(other, checked): &&(&Sync, Result<Option<String>, Error>)| {
+                let enabled = !sync.disabled && !other.disabled;
+                enabled && other.slug != sync.slug && matches!(checked, Ok(Some(theirs)) if theirs == place)
+            };
+            checked.iter().find(shares).map(|(other, _)| other.slug.clone())
+        };
+        let rivals: Vec<_> = checked
+            .iter()
+            .map(|(sync, checked)| match checked {
+                Ok(Some(place)) => rival(sync, place).map(|other| run::shared(project, &sync.slug, &other, place)),
+                _ => None,
+            })
+            .collect();
+        let told = checked.into_iter().zip(rivals).map(|((sync, checked), shared)| {
+            let result = match shared {
+                Some(error) => Err(error.into()),
+                None => checked.map(drop),
+            };
+            (sync.slug.clone(), result)
+        });
+        told.collect()
+    }
+
+    /// Checks a sync, and gives the place that no other may write to.
+    async fn place(&self, sync: &str) -> Result<Option<String>, Error> {
         self.sync(sync)?;
         let lock = self.lock(sync)?.map_err(|holder| Error::Running {
             sync: sync.to_owned(),
@@ -571,6 +607,7 @@ impl Engine {
                 plan: options.plan,
             },
             note,
+            claims: Arc::new(self.clone()),
             control,
             extensions: self.inner.extensions.clone(),
         }
@@ -580,6 +617,18 @@ impl Engine {
     #[must_use]
     pub fn state(&self) -> &Path {
         &self.inner.state
+    }
+}
+
+impl Claims for Engine {
+    fn claim(&self, sync: &str, place: Option<&str>) -> Result<Option<String>, String> {
+        let syncs = self.inner.project.syncs.values();
+        let rivals: Vec<&str> = syncs
+            .filter(|sync| !sync.disabled)
+            .map(|sync| sync.slug.as_str())
+            .collect();
+        let claimed = self.inner.catalog.claim(sync, place, &rivals);
+        claimed.map_err(|error| error.to_string())
     }
 }
 

@@ -79,6 +79,25 @@ impl Catalog {
         .map(drop)
     }
 
+    /// Takes a place for a sync, in whose stead it lets go of the one that it had. Gives one of the `rivals` that has it;
+    /// then nothing changed.
+    ///
+    /// # Errors
+    /// When the catalog cannot be written.
+    pub fn claim(&self, sync: &str, place: Option<&str>, rivals: &[&str]) -> Result<Option<String>, CatalogError> {
+        self.write(|tx| {
+            let holders: Vec<String> = tx
+                .prepare("SELECT slug FROM syncs WHERE place = ? AND slug <> ? ORDER BY slug")?
+                .query_map(params![place, sync], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            let rival = holders.into_iter().find(|holder| rivals.contains(&holder.as_str()));
+            if rival.is_none() {
+                tx.execute("UPDATE syncs SET place = ? WHERE slug = ?", params![place, sync])?;
+            }
+            Ok(rival)
+        })
+    }
+
     /// Marks that a sync's schedule fired, where `seen` is still its last mark, and queues its run with the same stroke:
     /// whatever dies now, the tick is neither lost nor run twice. False where another process was faster: then the tick
     /// is not ours (rule 37).
