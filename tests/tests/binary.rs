@@ -327,9 +327,11 @@ async fn two_syncs_that_would_replace_each_others_file_are_refused() {
             }
             // Whoever comes first has it.
             assert_eq!(project.outflow(&["run", "again"]).unwrap().status.code(), Some(0));
-            let output = project.outflow(&["run", SYNC]).unwrap();
-            assert_eq!(output.status.code(), Some(2), "{}", text(&output));
-            assert!(text(&output).contains("the sync `again` writes to `out/people.csv` as well"));
+            for command in ["plan", "run", "rebaseline"] {
+                let output = project.outflow(&[command, SYNC]).unwrap();
+                assert_eq!(output.status.code(), Some(2), "{command}: {}", text(&output));
+                assert!(text(&output).contains("the sync `again` writes to `out/people.csv` as well"));
+            }
             project
                 .write("syncs/again.yml", &format!("{sync}disabled: true\n"))
                 .unwrap();

@@ -63,6 +63,12 @@ pub struct RunRequest {
 
 /// Who writes to which exclusive place, over all syncs that share the state.
 pub trait Claims: Send + Sync {
+    /// Another sync that has a place.
+    ///
+    /// # Errors
+    /// Why that is not known.
+    fn holder(&self, sync: &str, place: &str) -> Result<Option<String>, String>;
+
     /// Takes a place for a sync, and lets go of the one that it had. Gives the sync that has it, where that is another;
     /// then nothing changed. Without a place, it only lets go.
     ///
@@ -487,6 +493,19 @@ async fn open(
     let projection = projection.toward(target.equality);
     plan::check_target(&projection, compile::sync(&request.project, &request.sync)?, target)?;
     Ok((destination, projection))
+}
+
+/// Refuses a place that another sync has, as [`claim`] would.
+async fn check_claim(request: &RunRequest, place: Option<&str>) -> Result<(), RunError> {
+    let Some(place) = place.map(str::to_owned) else {
+        return Ok(());
+    };
+    let job = request.clone();
+    blocking(move || {
+        let holder = job.claims.holder(&job.sync, &place).map_err(RunError::Claims)?;
+        holder.map_or(Ok(()), |other| Err(shared(&job.project, &job.sync, &other, &place)))
+    })
+    .await
 }
 
 /// Takes the place that no other sync may write to.

@@ -613,6 +613,15 @@ impl Engine {
         }
     }
 
+    /// The syncs that run by themselves.
+    fn enabled(&self) -> Vec<&str> {
+        let syncs = self.inner.project.syncs.values();
+        syncs
+            .filter(|sync| !sync.disabled)
+            .map(|sync| sync.slug.as_str())
+            .collect()
+    }
+
     /// The folder that the state is kept in.
     #[must_use]
     pub fn state(&self) -> &Path {
@@ -621,13 +630,13 @@ impl Engine {
 }
 
 impl Claims for Engine {
+    fn holder(&self, sync: &str, place: &str) -> Result<Option<String>, String> {
+        let held = self.inner.catalog.holder(sync, place, &self.enabled());
+        held.map_err(|error| error.to_string())
+    }
+
     fn claim(&self, sync: &str, place: Option<&str>) -> Result<Option<String>, String> {
-        let syncs = self.inner.project.syncs.values();
-        let rivals: Vec<&str> = syncs
-            .filter(|sync| !sync.disabled)
-            .map(|sync| sync.slug.as_str())
-            .collect();
-        let claimed = self.inner.catalog.claim(sync, place, &rivals);
+        let claimed = self.inner.catalog.claim(sync, place, &self.enabled());
         claimed.map_err(|error| error.to_string())
     }
 }

@@ -15,7 +15,7 @@ use crate::report::Counts;
 use crate::warehouse::Connection;
 
 use super::compile::{self, Access, Compiled};
-use super::{RunError, RunRequest, accepted, bind, blocking, compiled, interruptible, open, run_info};
+use super::{RunError, RunRequest, accepted, bind, blocking, check_claim, compiled, interruptible, open, run_info};
 
 /// What a preview shows besides counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,7 @@ pub async fn preview(request: RunRequest, options: PreviewOptions, file: Option<
     let interrupter = opened.warehouse.interrupter();
     let (destination, projection) = open(&request, projection, Some(run_info(&request))).await?;
     let target = destination.target().clone();
+    check_claim(&request, target.exclusive()).await?;
     let job = request.clone();
     let plugin = compile::plugin(&request).await?;
     let name = compile::target_name(&request, &target, destination.check_offline().await)?;

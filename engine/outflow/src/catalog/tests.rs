@@ -78,6 +78,8 @@ fn a_place_has_one_sync_until_it_lets_go() {
     assert_eq!(claim("a", Some("x.csv")), None);
     assert_eq!(claim("a", Some("x.csv")), None);
     assert_eq!(claim("b", Some("x.csv")), Some("a".to_owned()));
+    let holder = |sync: &str| catalog.holder(sync, "x.csv", &["a", "b"]).unwrap();
+    assert_eq!((holder("b"), holder("a")), (Some("a".to_owned()), None));
     assert_eq!(claim("b", Some("y.csv")), None);
     assert_eq!(claim("a", Some("y.csv")), Some("b".to_owned()));
     assert_eq!(claim("a", None), None);

@@ -18,6 +18,9 @@ pub(crate) mod bindings {
     });
 }
 
+/// The longest name of a place.
+const IDENTITY_BYTES_MAX: usize = 4_096;
+
 /// The settings for `open`. `secrets` are names and placeholders.
 pub(crate) fn settings(settings: &core::Settings, secrets: BTreeMap<String, String>) -> types::Settings {
     types::Settings {
@@ -128,6 +131,12 @@ pub(crate) fn target(target: &types::Target, abilities: types::Abilities) -> Res
         if value == 0 {
             return Err(format!("its `limits.{name}` is 0; the least is 1"));
         }
+    }
+    if target.identity.is_empty() || target.identity.len() > IDENTITY_BYTES_MAX {
+        return Err(format!(
+            "its `identity` has {} bytes; right is 1 to {IDENTITY_BYTES_MAX}",
+            target.identity.len()
+        ));
     }
     let finish = abilities.contains(types::Abilities::FINISH);
     let counting = match target.counting {
@@ -296,5 +305,41 @@ impl Digest {
     fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len());
         self.0.update(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rule_07_a_target_without_a_place_is_refused() {
+        let of = |identity: &str| {
+            let limits = types::Limits {
+                records: 1,
+                bytes: 1,
+                concurrency: 1,
+                mixed: false,
+                all_or_nothing: false,
+            };
+            let told = types::Target {
+                kinds: types::Kinds::UPSERT,
+                limits,
+                counting: types::Counting::Batch,
+                equality: types::Equality::Exact,
+                whole: false,
+                idempotent: false,
+                previous: false,
+                matching: false,
+                folder: false,
+                identity: identity.to_owned(),
+                origins: Vec::new(),
+            };
+            target(&told, types::Abilities::empty())
+        };
+        assert_eq!(of("here").unwrap().identity, "here");
+        for wrong in [String::new(), "x".repeat(IDENTITY_BYTES_MAX + 1)] {
+            assert!(of(&wrong).unwrap_err().contains("`identity`"));
+        }
     }
 }

@@ -18,6 +18,10 @@ const SYNC: &str = "people-to-crm";
 struct Alone;
 
 impl Claims for Alone {
+    fn holder(&self, _: &str, _: &str) -> Result<Option<String>, String> {
+        Ok(None)
+    }
+
     fn claim(&self, _: &str, _: Option<&str>) -> Result<Option<String>, String> {
         Ok(None)
     }
