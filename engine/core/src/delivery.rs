@@ -1,7 +1,7 @@
 //! Delivery: operations leave in batches, and each gets exactly one state (rules 24 to 27).
 //!
 //! The decisions are made without IO: [`batch`] says which operations go together, [`attempt`] what follows from a
-//! batch's result, [`pace`] when something may leave. The loop in [`course`] only moves them: it keeps a bounded number of
+//! batch's result, [`pace`] when something may leave. The loop in `course` only moves them: it keeps a bounded number of
 //! batches in flight, and journals every attempt before it leaves and every outcome before it is told. The plan is read
 //! on a thread of its own through a short channel, so that no more operations are held than are in flight or waiting.
 

@@ -17,8 +17,8 @@ use outflow_core::schedule::{Cron, Schedule};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
-use crate::Error;
 use crate::catalog::{Catalog, FollowUp, Run, Trigger};
+use crate::{Error, renamed};
 
 /// Between two looks whether a running sync has come to its end.
 const LOCK_POLL: Duration = Duration::from_millis(200);
@@ -265,6 +265,12 @@ impl Engine {
             sync: sync.to_owned(),
             holder,
         })?;
+        if let Some(from) = renamed::pending(&self.inner.state, &self.inner.catalog, self.sync(sync)?)? {
+            return Err(Error::NotTakenOver {
+                sync: sync.to_owned(),
+                from: from.to_owned(),
+            });
+        }
         let row = self.inner.catalog.find_sync(sync)?;
         let last = match &row {
             Some(row) => self.inner.catalog.runs(row.id, 1)?.first().map_or(0, |run| run.number),
@@ -549,6 +555,7 @@ impl Engine {
     ) -> Result<Report, Error> {
         let catalog = &self.inner.catalog;
         let now = Utc::now();
+        renamed::take_over(&self.inner.state, catalog, self.sync(slug)?, &lock, &self.inner.user)?;
         catalog.repair_runs(id, now)?;
         let begun = catalog.begin_run(id, trigger, &self.inner.user, options.full_resync, created, now)?;
         let note = catalog.find_sync(slug)?.and_then(|row| row.ledger);

@@ -23,6 +23,29 @@ pub enum Error {
         /// What there is.
         known: Vec<String>,
     },
+    /// The sync says that it had another name, and no sync of that name is known.
+    #[error(
+        "`renamed_from: {from}` in the file of the sync `{sync}`: no sync `{from}` has run here, and every row would be sent as new; those that have are {}. Name one of them, or leave `renamed_from` out",
+        .known.join(", ")
+    )]
+    NoSuchLedger {
+        /// The sync.
+        sync: String,
+        /// The name.
+        from: String,
+        /// The names that have a ledger.
+        known: Vec<String>,
+    },
+    /// A renamed sync cannot be planned before its ledger has come along.
+    #[error(
+        "the sync `{sync}` was `{from}` before, and the next run takes its ledger along; before that, nothing can be shown"
+    )]
+    NotTakenOver {
+        /// The sync.
+        sync: String,
+        /// The name that it had.
+        from: String,
+    },
     /// The sync is running, and waiting was not wanted.
     #[error("the sync `{sync}` is being run{}", .holder.as_ref().map_or(String::new(), |holder| format!(" by {holder}")))]
     Running {
@@ -66,7 +89,7 @@ impl Error {
     #[must_use]
     pub const fn is_configuration(&self) -> bool {
         match self {
-            Self::Project(_) | Self::NoSuchSync { .. } => true,
+            Self::Project(_) | Self::NoSuchSync { .. } | Self::NoSuchLedger { .. } => true,
             Self::Plan(error) => error.is_configuration(),
             _ => false,
         }

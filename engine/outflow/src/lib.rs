@@ -14,6 +14,7 @@
 pub mod catalog;
 mod engine;
 mod error;
+mod renamed;
 mod serve;
 
 pub use engine::{Engine, EngineBuilder, PlanOptions, RunHandle, RunOptions, Tick};

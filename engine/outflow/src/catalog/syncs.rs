@@ -79,6 +79,26 @@ impl Catalog {
         .map(drop)
     }
 
+    /// Moves what is noted of a ledger from one sync to another.
+    ///
+    /// # Errors
+    /// When the catalog cannot be written.
+    pub fn move_note(&self, from: &str, to: &str) -> Result<(), CatalogError> {
+        self.write(|tx| {
+            tx.execute(
+                "UPDATE syncs SET (ledger_incarnation, ledger_sequence, ledger_rows) =
+                   (SELECT ledger_incarnation, ledger_sequence, ledger_rows FROM syncs WHERE slug = ?1) WHERE slug = ?2",
+                params![from, to],
+            )?;
+            tx.execute(
+                "UPDATE syncs SET ledger_incarnation = NULL, ledger_sequence = NULL, ledger_rows = NULL, place = NULL
+                 WHERE slug = ?",
+                [from],
+            )
+        })
+        .map(drop)
+    }
+
     /// One of the `rivals` that has that place.
     ///
     /// # Errors

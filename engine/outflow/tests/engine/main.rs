@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod memory;
+mod renamed;
 
 use std::sync::Arc;
 use std::time::Duration;

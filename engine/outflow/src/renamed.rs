@@ -1,0 +1,78 @@
+//! A sync under a new name takes along what is known of its destination (rule 7).
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use outflow_core::project::sync::Sync;
+use outflow_core::run::lock::{self, Asked, SyncLock};
+
+use crate::Error;
+use crate::catalog::Catalog;
+
+/// What moves, in that order: the ledger last, so that none is opened without what belongs to it, and a move that was cut
+/// short is carried on.
+const FILES: [&str; 4] = ["journal", "runs", "ledger.duckdb.wal", LEDGER];
+const LEDGER: &str = "ledger.duckdb";
+
+/// The name that a sync had before, where its ledger is still to come along.
+///
+/// # Errors
+/// When no sync of that name is known, though others are: a slip, after which every row would be sent as new.
+pub fn pending<'a>(state: &Path, catalog: &Catalog, sync: &'a Sync) -> Result<Option<&'a str>, Error> {
+    let Some(from) = sync.renamed_from.as_deref() else {
+        return Ok(None);
+    };
+    let noted = |slug: &str| Ok::<_, Error>(catalog.find_sync(slug)?.and_then(|row| row.ledger));
+    if lock::folder(state, &sync.slug).join(LEDGER).exists() || noted(&sync.slug)?.is_some() {
+        return Ok(None);
+    }
+    if lock::folder(state, from).join(LEDGER).exists() || noted(from)?.is_some() {
+        return Ok(Some(from));
+    }
+    let others = catalog.syncs()?.into_iter().filter(|row| row.ledger.is_some());
+    let known: Vec<_> = others.map(|row| row.slug).collect();
+    if known.is_empty() || catalog.find_sync(from)?.is_some() {
+        return Ok(None);
+    }
+    Err(Error::NoSuchLedger {
+        sync: sync.slug.clone(),
+        from: from.to_owned(),
+        known,
+    })
+}
+
+/// Moves ledger, journal and records of the sync that this one was, with both locks held, and what the catalog noted.
+///
+/// # Errors
+/// As [`pending`]; when another process has the old name's lock, or a file cannot be moved.
+pub fn take_over(state: &Path, catalog: &Catalog, sync: &Sync, held: &SyncLock, by: &str) -> Result<(), Error> {
+    let Some(from) = pending(state, catalog, sync)? else {
+        return Ok(());
+    };
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |source: io::Error| Error::Io { path, source }
+    };
+    let old = match SyncLock::ask(state, from, by).map_err(at(state))? {
+        Asked::Held(old) => old,
+        Asked::Taken(holder) => {
+            return Err(Error::Running {
+                sync: from.to_owned(),
+                holder,
+            });
+        }
+    };
+    for name in FILES {
+        let (before, now) = (old.folder().join(name), held.folder().join(name));
+        // Records of runs under the new name, which came to no ledger, stay.
+        if before.exists() && !now.exists() {
+            fs::rename(&before, &now).map_err(at(&before))?;
+        }
+    }
+    fs::File::open(held.folder())
+        .and_then(|folder| folder.sync_all())
+        .map_err(at(held.folder()))?;
+    catalog.move_note(from, &sync.slug)?;
+    Ok(())
+}
