@@ -17,6 +17,7 @@ use crate::warehouse::{Warehouse, WarehouseOptions};
 
 mod cost;
 mod guards;
+mod inserts;
 mod keys;
 mod mappings;
 mod modes;

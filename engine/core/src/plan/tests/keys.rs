@@ -91,14 +91,20 @@ fn rule_11_keys_of_many_types_compare_by_value() {
             "uuid '00000000-0000-0000-0000-000000000002'",
         ),
     ] {
-        let mut world = World::new();
-        let done = world.rows(&format!("({first}, 'a', 1), ({second}, 'b', 2)")).run();
-        assert_eq!(done.planned.counts.planned, split(2, 0, 0), "{first}");
-        let changed = world.rows(&format!("({first}, 'a', 1), ({second}, 'b', 3)")).run();
-        assert_eq!(changed.planned.counts.planned, split(0, 1, 0), "{first}");
-        let removed = world.rows(&format!("({first}, 'a', 1)")).run();
-        assert_eq!(removed.planned.counts.planned, split(0, 0, 1), "{first}");
-        assert_eq!(world.entries().len(), 1, "{first}");
+        for mode in [Mode::Upsert, Mode::Insert] {
+            for mut world in [World::new(), World::matched()] {
+                world.sync.mode = mode;
+                let done = world.rows(&format!("({first}, 'a', 1), ({second}, 'b', 2)")).run();
+                assert_eq!(done.planned.counts.planned, split(2, 0, 0), "{first}");
+                let changed = world.rows(&format!("({first}, 'a', 3), ({second}, 'b', 4)")).run();
+                assert_eq!(changed.planned.counts.changes, split(0, 2, 0), "{first}");
+                let one = world.rows(&format!("({first}, 'a', 3), ({second}, 'b', 5)")).run();
+                assert_eq!(one.planned.counts.changes, split(0, 1, 0), "{first}");
+                let removed = world.rows(&format!("({first}, 'a', 3)")).run();
+                assert_eq!(removed.planned.counts.planned, split(0, 0, 1), "{first}");
+                assert_eq!(world.entries().len(), 1, "{first}");
+            }
+        }
     }
 }
 
