@@ -280,7 +280,7 @@ impl Rules<'_> {
         }
     }
 
-    /// The rows that have the place of their match value.
+    /// What has a place, so that nothing is removed there.
     fn holders(&self) -> String {
         if self.mode == Mode::Insert {
             self.holders_in_insert_mode()

@@ -82,14 +82,22 @@ impl Rules<'_> {
         )
     }
 
-    /// The rows that have the place of their match value: all but those whose records are elsewhere for certain.
+    /// What has a place: the rows, but for those whose records are elsewhere for certain; and inserts that are repeated.
     pub(super) fn holders_in_insert_mode(&self) -> String {
+        let layout = self.layout;
         format!(
-            "(SELECT d.* FROM {desired} AS d ANTI JOIN (SELECT * FROM {entries} WHERE {CERTAIN}) AS q ON {same_key} AND NOT ({same_place}))",
+            "(SELECT {identity} FROM {desired} AS d \
+             ANTI JOIN (SELECT * FROM {entries} WHERE {CERTAIN}) AS q ON {same_key} AND NOT ({same_place}) \
+             UNION ALL SELECT {cut_identity} FROM (SELECT * FROM {cuts} WHERE cut) AS e SEMI JOIN {valid} AS v ON {wanted})",
+            identity = layout.identity("d."),
             desired = temporary("desired"),
             entries = self.entries,
-            same_key = self.layout.same_key("q", "d"),
-            same_place = self.layout.same_place("q", "d"),
+            same_key = layout.same_key("q", "d"),
+            same_place = layout.same_place("q", "d"),
+            cut_identity = layout.identity("e."),
+            cuts = self.entries_with_cuts(),
+            valid = valid(),
+            wanted = layout.same_key("v", "e"),
         )
     }
 

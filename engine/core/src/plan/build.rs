@@ -205,8 +205,8 @@ fn writes(
 /// Whether nothing was ever sent and every row of the model is.
 fn is_first(connection: &Connection, rules: &Rules<'_>) -> Result<bool, WarehouseError> {
     let nothing = tables::count(connection, rules.entries)? == 0 && tables::count(connection, rules.unsettled)? == 0;
-    Ok(nothing
-        && tables::count(connection, &temporary("changes"))? == tables::count(connection, &temporary("desired"))?)
+    let sent = format!("{} WHERE action = 'send' AND change <> 'removed'", temporary("changes"));
+    Ok(nothing && tables::count(connection, &sent)? == tables::count(connection, &temporary("desired"))?)
 }
 
 /// Operations with an entry's record: removals, and what is written again as it was.

@@ -386,6 +386,15 @@ impl World {
             .unwrap()
     }
 
+    /// Keys with the places where their records are, by the ledger.
+    fn homes(&self) -> Vec<(String, String)> {
+        let home = |entry: String| {
+            let mut words = entry.split(' ');
+            (words.next().unwrap().to_owned(), plain(words.next().unwrap()))
+        };
+        self.entries().into_iter().map(home).collect()
+    }
+
     /// What is unsettled, as `key state times`.
     fn unsettled(&self) -> Vec<String> {
         let warehouse = self.warehouse();

@@ -14,6 +14,13 @@ fn rule_09_rows_with_null_or_repeated_keys_are_invalid_and_leave_their_entries_a
 }
 
 #[test]
+fn rule_09_an_invalid_row_is_not_sent_beside_an_entry_that_goes() {
+    let mut world = World::matched().mode(Mode::Upsert, OnRemoved::Nothing);
+    world.rows("(3, 'c', 3)").run();
+    assert_eq!(world.rows("(1, 'a', 1), (2, NULL, 2)").run().heads(), ["upsert a"]);
+}
+
+#[test]
 fn rule_09_invalid_rows_are_listed_with_reasons() {
     let mut world = World::matched();
     world.rows("(NULL, 'a', 1), (2, NULL, 2), (3, 'c', 3), (3, 'd', 3), (4, 'e', 4), (5, 'e', 5)");

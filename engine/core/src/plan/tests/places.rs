@@ -153,7 +153,12 @@ fn rule_20_more_than_a_few_removals_that_all_find_nothing_are_not_believed() {
     assert_eq!(world.unsettled()[0], "{\"id\":2} delete unmatched 1");
     assert_eq!(world.unsettled().len(), 6);
     let again = world.run_with(|_| Answer::NoMatch).unwrap();
-    let ids = |operations: &[Operation]| operations.iter().map(|one| one.idempotency_key.clone()).collect::<Vec<_>>();
+    let ids = |operations: &[Operation]| {
+        operations
+            .iter()
+            .map(|one| one.idempotency_key.clone())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(ids(&again.operations), ids(&operations));
     assert_eq!(world.unsettled()[0], "{\"id\":2} delete unmatched 2");
     world.run();

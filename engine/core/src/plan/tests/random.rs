@@ -120,15 +120,6 @@ fn rule_12_whatever_happened_a_calm_destination_ends_with_exactly_the_model() {
     }
 }
 
-/// Keys with the places where their records are, by the ledger.
-fn homes(world: &World) -> Vec<(String, String)> {
-    let home = |entry: String| {
-        let mut words = entry.split(' ');
-        (words.next().unwrap().to_owned(), plain(words.next().unwrap()))
-    };
-    world.entries().into_iter().map(home).collect()
-}
-
 #[test]
 fn rule_03_whatever_happened_insert_mode_ends_with_a_record_for_every_row() {
     for seed in seeds() {
@@ -138,13 +129,16 @@ fn rule_03_whatever_happened_insert_mode_ends_with_a_record_for_every_row() {
                 let (world, records) = tormented(seed, modes, on_removed);
                 for id in [1, 2, 4] {
                     let key = format!("{{\"id\":{id}}}");
-                    assert!(records.values().any(|(its, _)| *its == key), "{told}: {key} of {records:?}");
+                    assert!(
+                        records.values().any(|(its, _)| *its == key),
+                        "{told}: {key} of {records:?}"
+                    );
                 }
                 assert!(world.run().operations.is_empty(), "{told}");
                 if on_removed == OnRemoved::Delete {
                     let mut there: Vec<_> = records.into_iter().map(|(place, (key, _))| (key, place)).collect();
                     there.sort();
-                    assert_eq!(homes(&world), there, "{told}");
+                    assert_eq!(world.homes(), there, "{told}");
                     assert!(world.run().planned.shortcut, "{told}");
                 }
             }
