@@ -273,7 +273,7 @@ fn attempt(
     let clean = (open == 0 && desired.invalid == 0).then(|| clean(&desired, request));
     connection.transaction::<_, PlanError>(|connection| {
         build::apply(connection, &rules, request.projection, source, &tally)?;
-        build::plan(connection, &rules, request.projection, source, &planned.at)?;
+        build::plan(connection, &rules, request.projection, source, &planned.at, &tally)?;
         guard::nulled(connection, &planned.at, request, planned.counts.unchanged)?;
         planned
             .notes
@@ -330,6 +330,7 @@ pub fn preview(connection: &mut Connection, ledger: &Ledger, request: &Request<'
     let mut notes = Vec::new();
     let name = TargetName {
         plugin: String::new(),
+        identity: None,
         account: None,
         object: None,
     };
@@ -386,7 +387,7 @@ pub fn preview(connection: &mut Connection, ledger: &Ledger, request: &Request<'
                 mapping,
                 ..resync.rules(request, layout)
             };
-            build::plan(connection, &rules, request.projection, source, &planned.at)?;
+            build::plan(connection, &rules, request.projection, source, &planned.at, &tally)?;
             guard::nulled(connection, &planned.at, request, planned.counts.unchanged)?;
             planned
                 .notes
@@ -414,6 +415,9 @@ pub fn basis_of(
 
 /// What is kept of versions of the mappings other than that of `layout`.
 fn former(meta: &Meta, layout: &Layout) -> Vec<(u64, String, Layout)> {
+    if !meta.layout.same_match(layout) {
+        return Vec::new(); // Found otherwise, everything is sent anew.
+    }
     let present = (meta.layout != *layout).then(|| (meta.mapping, ENTRIES.to_owned(), meta.layout.clone()));
     let older = meta.former.iter();
     older
@@ -481,7 +485,7 @@ fn compare(
     desired.validate(connection, &at.layout)?;
     let mut tally = diff::changes(connection, &rules)?;
     let mut notes = Vec::new();
-    let removed = guard::Removals::read(connection, &at, &tally)?;
+    let removed = guard::Removals::read(connection, &at, meta, &tally)?;
     let approved = removed.approved(connection, &at, meta, request.allow)?;
     let nulls_grew = desired.null_keys > meta.null_keys.unwrap_or_default();
     let held = nulls_grew && removed.count > 0 && !approved;

@@ -12,7 +12,7 @@ use outflow_core::project::sync::{ScheduleConfig, Sync};
 use outflow_core::record::{self, Record};
 use outflow_core::report::{Control, Event, Report};
 use outflow_core::run::lock::{Asked, SyncLock};
-use outflow_core::run::{self, Finished, Preview, PreviewOptions, RunError, RunRequest};
+use outflow_core::run::{self, Claims, Finished, Preview, PreviewOptions, RunError, RunRequest};
 use outflow_core::schedule::{Cron, Schedule};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
@@ -102,6 +102,8 @@ pub struct RunOptions {
     pub force: bool,
     /// The approvals of stopped runs (rule 35).
     pub allow: Vec<String>,
+    /// Whether another target than before is the same place under a new address (rule 7).
+    pub same_target: bool,
     /// Fail instead of waiting where the sync is being run.
     pub no_wait: bool,
     /// The file of the plan that the run is held to, as [`Engine::apply`] sets it.
@@ -217,6 +219,7 @@ impl Engine {
             full_resync: header.full_resync,
             force: header.force,
             allow: header.allow,
+            same_target: header.same_target,
             no_wait: true,
             plan: Some(plan.to_owned()),
         };
@@ -224,18 +227,22 @@ impl Engine {
         Ok(self.run(&header.basis.sync, options))
     }
 
-    /// Takes the model's present state as what the destination has. Nothing is sent.
+    /// Takes the model's present state as what the destination has. Nothing is sent. Where that would forget more records
+    /// than the sync's guards let a run remove, it stops; `allow` has the approvals of such stops.
     ///
     /// # Errors
     /// When the sync is unknown or being run.
-    pub async fn rebaseline(&self, sync: &str) -> Result<Report, Error> {
+    pub async fn rebaseline(&self, sync: &str, allow: Vec<String>) -> Result<Report, Error> {
         self.sync(sync)?;
         let id = self.inner.catalog.sync(sync, &self.inner.user, Utc::now())?.id;
         let lock = self.lock(sync)?.map_err(|holder| Error::Running {
             sync: sync.to_owned(),
             holder,
         })?;
-        let options = RunOptions::default();
+        let options = RunOptions {
+            allow,
+            ..RunOptions::default()
+        };
         self.record(
             id,
             sync,
@@ -309,6 +316,42 @@ impl Engine {
     /// # Errors
     /// What is wrong, or that the sync is being run.
     pub async fn check(&self, sync: &str) -> Result<(), Error> {
+        self.place(sync).await.map(drop)
+    }
+
+    /// Checks every sync, as [`check`](Self::check) does one, and that no two write to one place.
+    pub async fn check_all(&self) -> Vec<(String, Result<(), Error>)> {
+        let project = &self.inner.project;
+        let mut checked = Vec::new();
+        for sync in project.syncs.values() {
+            checked.push((sync, self.place(&sync.slug).await));
+        }
+        let rival = |sync: &Sync, place: &str| {
+            let shares = |(other, checked): &&(&Sync, Result<Option<String>, Error>)| {
+                let enabled = !sync.disabled && !other.disabled;
+                enabled && other.slug != sync.slug && matches!(checked, Ok(Some(theirs)) if theirs == place)
+            };
+            checked.iter().find(shares).map(|(other, _)| other.slug.clone())
+        };
+        let rivals: Vec<_> = checked
+            .iter()
+            .map(|(sync, checked)| match checked {
+                Ok(Some(place)) => rival(sync, place).map(|other| run::shared(project, &sync.slug, &other, place)),
+                _ => None,
+            })
+            .collect();
+        let told = checked.into_iter().zip(rivals).map(|((sync, checked), shared)| {
+            let result = match shared {
+                Some(error) => Err(error.into()),
+                None => checked.map(drop),
+            };
+            (sync.slug.clone(), result)
+        });
+        told.collect()
+    }
+
+    /// Checks a sync, and gives the place that no other may write to.
+    async fn place(&self, sync: &str) -> Result<Option<String>, Error> {
         self.sync(sync)?;
         let lock = self.lock(sync)?.map_err(|holder| Error::Running {
             sync: sync.to_owned(),
@@ -421,7 +464,7 @@ impl Engine {
                 set_off = (waiting.trigger, waiting.created_at.min(created));
             }
             // Another's run, begun after this was asked for, has served it, except that it had none of its approvals.
-            None if options.allow.is_empty() => {
+            None if options.allow.is_empty() && !options.same_target => {
                 if let Some(report) = self.served(id, slug, created)? {
                     return Ok(report);
                 }
@@ -509,17 +552,27 @@ impl Engine {
         catalog.repair_runs(id, now)?;
         let begun = catalog.begin_run(id, trigger, &self.inner.user, options.full_resync, created, now)?;
         let note = catalog.find_sync(slug)?.and_then(|row| row.ledger);
-        let request = self.request(slug, lock, begun.number, note, options, control);
-        let Finished { report, note, record } = if rebaseline {
-            run::rebaseline(request.clone()).await
-        } else {
-            run::run(request.clone()).await
+        let mut request = self.request(slug, lock, begun.number, note, options, control);
+        let Finished {
+            report, note, record, ..
+        } = loop {
+            let finished = if rebaseline {
+                run::rebaseline(request.clone()).await
+            } else {
+                run::run(request.clone()).await
+            };
+            // The catalog was lost or restored; the ledger knows better how many runs there were.
+            let Some(last) = finished.number_taken else {
+                break finished;
+            };
+            catalog.renumber_run(begun.id, last + 1)?;
+            request.number = last + 1;
         };
         if let Some(note) = note {
             catalog.note_ledger(id, &note)?;
         }
         if let Some(record) = record {
-            let folder = record::folder(request.lock.folder(), begun.number);
+            let folder = record::folder(request.lock.folder(), request.number);
             tokio::task::spawn_blocking(move || record.write(&folder))
                 .await
                 .map_err(|error| Error::Broken(error.to_string()))??;
@@ -550,18 +603,41 @@ impl Engine {
                 full_resync: options.full_resync,
                 force: options.force,
                 allow: options.allow,
+                same_target: options.same_target,
                 plan: options.plan,
             },
             note,
+            claims: Arc::new(self.clone()),
             control,
             extensions: self.inner.extensions.clone(),
         }
+    }
+
+    /// The syncs that run by themselves.
+    fn enabled(&self) -> Vec<&str> {
+        let syncs = self.inner.project.syncs.values();
+        syncs
+            .filter(|sync| !sync.disabled)
+            .map(|sync| sync.slug.as_str())
+            .collect()
     }
 
     /// The folder that the state is kept in.
     #[must_use]
     pub fn state(&self) -> &Path {
         &self.inner.state
+    }
+}
+
+impl Claims for Engine {
+    fn holder(&self, sync: &str, place: &str) -> Result<Option<String>, String> {
+        let held = self.inner.catalog.holder(sync, place, &self.enabled());
+        held.map_err(|error| error.to_string())
+    }
+
+    fn claim(&self, sync: &str, place: Option<&str>) -> Result<Option<String>, String> {
+        let claimed = self.inner.catalog.claim(sync, place, &self.enabled());
+        claimed.map_err(|error| error.to_string())
     }
 }
 

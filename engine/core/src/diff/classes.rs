@@ -163,7 +163,7 @@ pub(crate) fn changes(connection: &Connection, rules: &Rules<'_>) -> Result<Tall
     if rules.mode == Mode::Update {
         rules.wait_after_no_match(connection)?;
     }
-    if rules.whole && !rules.resync {
+    if rules.whole {
         rules.complete_whole(connection)?;
     }
     rules.keep_ids(connection)?;
@@ -254,11 +254,11 @@ impl Rules<'_> {
 
     fn removal_action(&self) -> String {
         let layout = self.layout;
-        if self.resync {
-            return "'gone'".to_owned();
-        }
         if self.whole {
             return "'replace'".to_owned();
+        }
+        if self.resync {
+            return "'gone'".to_owned();
         }
         match (self.mode, self.on_removed) {
             (Mode::All, _) => "'end'".to_owned(),

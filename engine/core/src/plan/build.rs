@@ -2,6 +2,7 @@
 
 use super::{Place, PlanError, guard};
 use crate::diff::{self, Action, Rules, Tally};
+use crate::ledger::LedgerError;
 use crate::ledger::tables::{self, ENTRIES, UNSETTLED, temporary};
 use crate::mapping::Projection;
 use crate::project::sync::Mode;
@@ -144,6 +145,7 @@ pub(super) fn plan(
     projection: &Projection,
     source: Source,
     at: &Place,
+    tally: &Tally,
 ) -> Result<(), PlanError> {
     let layout = rules.layout;
     tables::create_rows(connection, &at.plan, layout)?;
@@ -162,11 +164,15 @@ pub(super) fn plan(
         connection,
         &format!("(SELECT h FROM {} WHERE change <> 'removed')", at.plan),
     )?;
-    if planned == diff::fingerprint_of(connection, &compared(rules))? {
-        Ok(())
-    } else {
-        Err(PlanError::Moved)
+    if planned != diff::fingerprint_of(connection, &compared(rules))? {
+        return Err(PlanError::Moved);
     }
+    let (found, wanted) = (tables::count(connection, &at.plan)?, tally.planned().total());
+    if found != wanted {
+        let message = format!("its plan would have {found} operations and should have {wanted}");
+        return Err(LedgerError::Damaged(message).into());
+    }
+    Ok(())
 }
 
 /// Operations with the model's present rows.

@@ -34,7 +34,7 @@ impl Resync {
 pub(super) fn decide(meta: &Meta, request: &Request<'_>) -> Result<Resync, PlanError> {
     super::check_target(request.projection, request.sync, request.target)?;
     if !request.full_resync {
-        if !meta.layout.same_match(&request.projection.layout) && !meta.resync_open {
+        if !meta.layout.same_match(&request.projection.layout) {
             return refused(edited_match(meta, request));
         }
         // A switch to insert ends an interrupted one.
@@ -118,7 +118,8 @@ pub(super) fn take_over_layout(
         ..meta.clone()
     };
     if !meta.layout.same_match(new) {
-        // Should this run stop before its plan, the next one still has to send everything.
+        // Should this run stop before its plan, the next one still has to send everything, whatever was resent before.
+        next.epoch += 1;
         next.resync_open = true;
     }
     connection.transaction::<_, PlanError>(|connection| {

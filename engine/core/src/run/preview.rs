@@ -15,7 +15,7 @@ use crate::report::Counts;
 use crate::warehouse::Connection;
 
 use super::compile::{self, Access, Compiled};
-use super::{RunError, RunRequest, blocking, compiled, interruptible, open, run_info};
+use super::{RunError, RunRequest, accepted, bind, blocking, check_claim, compiled, interruptible, open, run_info};
 
 /// What a preview shows besides counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,23 +55,36 @@ pub async fn preview(request: RunRequest, options: PreviewOptions, file: Option<
         connection,
         projection,
         pinned,
+        ..
     } = compiled(&request, Access::Read).await?;
     let interrupter = opened.warehouse.interrupter();
     let (destination, projection) = open(&request, projection, Some(run_info(&request))).await?;
     let target = destination.target().clone();
+    check_claim(&request, target.exclusive()).await?;
     let job = request.clone();
     let plugin = compile::plugin(&request).await?;
+    let name = compile::target_name(&request, &target, destination.check_offline().await)?;
     let configuration = compile::configuration(&request, &projection.layout, &plugin)?;
     let (mut preview, batches, planned, basis) = interruptible(&request, &interrupter, move || {
-        let mut connection = connection;
+        let (mut connection, mut ledger) = (connection, opened.ledger);
+        // In memory only, as it may not be written.
+        bind(
+            &job,
+            &mut ledger,
+            &mut connection,
+            name,
+            &projection.layout,
+            accepted(&job),
+        )?;
+        let number = ledger.meta().map_or(job.number, |meta| job.number.max(meta.run + 1));
         let planned = plan::preview(
             &mut connection,
-            &opened.ledger,
+            &ledger,
             &plan::Request {
                 projection: &projection,
                 sync: compile::sync(&job.project, &job.sync)?,
                 target: &target,
-                run: job.number,
+                run: number,
                 full_resync: job.options.full_resync,
                 force: job.options.force,
                 allow: &job.options.allow,
@@ -79,10 +92,10 @@ pub async fn preview(request: RunRequest, options: PreviewOptions, file: Option<
                 plugin: Some(&plugin),
             },
         )?;
-        let (ledger, fingerprint) = plan::basis_of(&connection, &opened.ledger, &planned)?;
+        let (ledger, fingerprint) = plan::basis_of(&connection, &ledger, &planned)?;
         let basis = Basis {
             sync: job.sync.clone(),
-            run: job.number,
+            run: number,
             configuration,
             ledger,
             operations: planned.counts.planned,
@@ -100,12 +113,15 @@ pub async fn preview(request: RunRequest, options: PreviewOptions, file: Option<
         } else {
             (Vec::new(), connection)
         };
+        let unknown_ids = (options.requests && basis.ledger.is_none()).then(|| {
+            "the idempotency keys of a first run are others than shown here: the ledger has no name yet".to_owned()
+        });
         let preview = Preview {
             counts: planned.counts,
             sample,
             invalid,
             requests: Vec::new(),
-            notes: planned.notes.clone(),
+            notes: planned.notes.clone().into_iter().chain(unknown_ids).collect(),
             digest: None,
         };
         Ok((preview, batches, (planned, connection), basis))
@@ -138,6 +154,7 @@ fn header(request: &RunRequest, preview: &Preview, basis: Basis) -> Header {
         full_resync: options.full_resync,
         force: options.force,
         allow: options.allow.clone(),
+        same_target: options.same_target,
         counts: preview.counts,
         notes: preview.notes.clone(),
         invalid: preview.invalid.clone(),

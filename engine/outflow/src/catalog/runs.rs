@@ -68,6 +68,20 @@ impl Catalog {
         })
     }
 
+    /// Gives a run another number, past those that its ledger knows of.
+    ///
+    /// # Errors
+    /// When the catalog cannot be written.
+    pub fn renumber_run(&self, run: i64, number: u64) -> Result<(), CatalogError> {
+        self.write(|tx| {
+            tx.execute(
+                "UPDATE runs SET number = ? WHERE id = ?",
+                params![i64::try_from(number).unwrap_or(i64::MAX), run],
+            )
+        })
+        .map(drop)
+    }
+
     /// Ends a run with its report. A run that has an end keeps it: whoever lost its place records nothing (rule 30).
     ///
     /// # Errors

@@ -3,10 +3,11 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The newest format.
-pub const FORMAT: i64 = 1;
+pub const FORMAT: i64 = 2;
 
 /// What takes a catalog from each format to the next.
-const STEPS: [&str; FORMAT as usize] = ["
+const STEPS: [&str; FORMAT as usize] = [
+    "
     CREATE TABLE syncs (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         slug TEXT NOT NULL UNIQUE,
@@ -45,7 +46,12 @@ const STEPS: [&str; FORMAT as usize] = ["
         force INTEGER NOT NULL,
         created_at TEXT NOT NULL
     ) STRICT;
-"];
+",
+    "
+    -- The place that the sync writes to, where no other may.
+    ALTER TABLE syncs ADD COLUMN place TEXT;
+",
+];
 
 /// Brings the catalog up to date. Gives its format, which is beyond [`FORMAT`] where a newer version wrote it; then
 /// nothing was changed.
