@@ -5,6 +5,7 @@
 
 mod classes;
 mod desired;
+mod insert;
 
 pub(crate) use classes::{Action, Tally, changes, hold_removals};
 pub(crate) use desired::{Desired, desired, fingerprint_of};
@@ -22,6 +23,8 @@ pub(crate) struct Rules<'a> {
     pub entries: &'a str,
     /// The table of unsettled operations.
     pub unsettled: &'a str,
+    /// The table of removals that were not done, where there is one.
+    pub proposed: Option<&'a str>,
     /// The sync's mode.
     pub mode: Mode,
     /// The delete behaviour.
@@ -57,5 +60,10 @@ impl Rules<'_> {
             OnRemoved::Clear => Kind::Clear,
             OnRemoved::Nothing | OnRemoved::Delete => Kind::Delete,
         }
+    }
+
+    /// Whether entries that no row has are removed one by one.
+    pub(crate) fn may_remove(&self) -> bool {
+        !self.resync && !self.whole && self.mode != Mode::All
     }
 }

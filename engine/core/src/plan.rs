@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 
 use crate::destination::{Counting, Target};
 use crate::diff::{self, Action, Desired, Rules, Tally};
-use crate::ledger::tables::{self, ENTRIES, PLAN, UNSETTLED, temporary};
+use crate::ledger::tables::{self, ENTRIES, PLAN, PROPOSED, UNSETTLED, temporary};
 use crate::ledger::{Clean, Fingerprint, Ledger, LedgerError, Meta, OpenPlan, TargetName, reproject};
 use crate::mapping::{self, Layout, Projection};
 use crate::operation::Kind;
@@ -103,6 +103,8 @@ pub struct Planned {
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub layout: Layout,
+    /// Older versions of the mappings under which something is sent again, with the rows' table and layout.
+    pub former: Vec<(u64, String, Layout)>,
     pub entries: String,
     pub unsettled: String,
     pub plan: String,
@@ -173,6 +175,7 @@ fn rules_of<'a>(layout: &'a Layout, sync: &Sync, target: &Target) -> Rules<'a> {
         layout,
         entries: ENTRIES,
         unsettled: UNSETTLED,
+        proposed: None,
         mode: sync.mode,
         on_removed: sync.on_removed,
         returning: sync.returning,
@@ -226,6 +229,7 @@ fn attempt(
     }
     let at = Place {
         layout: meta.layout.clone(),
+        former: former(&meta, &meta.layout),
         entries: ENTRIES.to_owned(),
         unsettled: UNSETTLED.to_owned(),
         plan: PLAN.to_owned(),
@@ -359,6 +363,7 @@ pub fn preview(connection: &mut Connection, ledger: &Ledger, request: &Request<'
     tables::drop_temporary(connection, &["plan"])?;
     let at = Place {
         layout: layout.clone(),
+        former: former(&meta, layout),
         entries,
         unsettled,
         plan,
@@ -408,6 +413,19 @@ pub fn basis_of(
     Ok((version, basis::fingerprint(connection, &planned.at)?))
 }
 
+/// What is kept of versions of the mappings other than that of `layout`.
+fn former(meta: &Meta, layout: &Layout) -> Vec<(u64, String, Layout)> {
+    if !meta.layout.same_match(layout) {
+        return Vec::new(); // Found otherwise, everything is sent anew.
+    }
+    let present = (meta.layout != *layout).then(|| (meta.mapping, ENTRIES.to_owned(), meta.layout.clone()));
+    let older = meta.former.iter();
+    older
+        .map(|(version, layout)| (*version, reproject::former(*version), layout.clone()))
+        .chain(present)
+        .collect()
+}
+
 /// Says that the plugin has other bytes than in the last run (rule 31).
 fn new_plugin(meta: &Meta, request: &Request<'_>) -> Option<String> {
     let (before, now) = (meta.plugin.as_deref()?, request.plugin?);
@@ -441,6 +459,7 @@ fn compare(
     let rules = Rules {
         entries: &at.entries,
         unsettled: &at.unsettled,
+        proposed: (meta.sequence > 0).then_some(PROPOSED),
         ..resync.rules(request, &at.layout)
     };
     let mut desired = diff::desired(
@@ -483,7 +502,7 @@ fn compare(
     counts.withheld = tally.withheld();
     counts.changes = sum(counts.planned, counts.withheld);
     if !approved && let Some(stop) = guard::removals(request, &desired, &removed, held, counts) {
-        guard::propose(connection, &at, meta, request.run, &stop.token)?;
+        guard::propose(connection, &at, meta, &rules, &stop.token)?;
         return Err(PlanError::Stopped(Box::new(stop)));
     }
     let warn = counts.invalid > 0 || held || tally.of(Action::Wait) > 0;

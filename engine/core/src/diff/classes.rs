@@ -4,10 +4,10 @@
 //! The result is the temporary table `~changes`: key, match value, `h` (of the desired row; of a removal, the entry's),
 //! `change`, `action`, `op_run` and `dest_id`.
 
-use super::Rules;
-use crate::ledger::tables::{drop_temporary, temporary};
+use super::{Rules, insert};
+use crate::ledger::tables::{LEFT, drop_temporary, temporary};
 use crate::operation::Change;
-use crate::project::sync::{Mode, OnRemoved, Returning};
+use crate::project::sync::{Mode, OnRemoved};
 use crate::report::Split;
 use crate::warehouse::{Connection, WarehouseError};
 
@@ -22,6 +22,8 @@ pub(crate) enum Action {
     Keep,
     /// Not sent, the entry follows (insert mode).
     Follow,
+    /// The key is back in insert mode and counts as unchanged; the entry is no memory any more, and follows (rule 19).
+    Back,
     /// Not sent in this run: after no match (rule 20), or uncertain in insert mode.
     Wait,
     /// A removal that waits, because a row has the place (rule 12).
@@ -43,11 +45,12 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Send,
         Self::Resend,
         Self::Keep,
         Self::Follow,
+        Self::Back,
         Self::Wait,
         Self::Owed,
         Self::Extra,
@@ -65,6 +68,7 @@ impl Action {
             Self::Resend => "resend",
             Self::Keep => "keep",
             Self::Follow => "follow",
+            Self::Back => "back",
             Self::Wait => "wait",
             Self::Owed => "owed",
             Self::Extra => "extra",
@@ -82,7 +86,7 @@ impl Action {
     }
 
     const fn is_counted(self) -> bool {
-        !matches!(self, Self::End | Self::Gone)
+        !matches!(self, Self::Back | Self::End | Self::Gone)
     }
 }
 
@@ -114,7 +118,7 @@ impl Tally {
     pub(crate) fn rows(&self) -> u64 {
         self.0
             .iter()
-            .filter(|(change, action, _)| *change != Change::Removed && *action != Action::Keep)
+            .filter(|(change, action, _)| *change != Change::Removed && !matches!(action, Action::Keep | Action::Back))
             .map(|(_, _, count)| count)
             .sum()
     }
@@ -155,6 +159,7 @@ pub(crate) fn changes(connection: &Connection, rules: &Rules<'_>) -> Result<Tall
         rules.writes()
     ))?;
     connection.execute(&format!("INSERT INTO {} {}", temporary("changes"), rules.removals()))?;
+    rules.spare_what_left(connection)?;
     if rules.mode == Mode::Update {
         rules.wait_after_no_match(connection)?;
     }
@@ -182,69 +187,43 @@ pub(crate) fn hold_removals(connection: &Connection, whole: bool) -> Result<Tall
 impl Rules<'_> {
     /// The rows that are not as acknowledged.
     fn writes(&self) -> String {
+        if self.mode == Mode::Insert && !self.resync {
+            return self.inserts();
+        }
         let layout = self.layout;
         // Keys are looked up apart from places only where the two differ.
-        let (key_join, known, memory, fresh) = if layout.place_is_key() {
-            (String::new(), "e.epoch IS NOT NULL", "e.memory", "e.h IS NULL")
+        let (key_join, known, fresh) = if layout.place_is_key() {
+            (String::new(), "e.epoch IS NOT NULL", "e.h IS NULL")
         } else {
+            let columns = (0..layout.key.len()).map(|index| format!("any_value(k{index}) AS k{index}, "));
             let join = format!(
-                "LEFT JOIN (SELECT {keys}, count(*) AS entries, bool_and(memory) AS memory, bool_and(h IS NULL) AS fresh \
-                 FROM {entries} GROUP BY {keys}) AS x ON {same}",
-                keys = layout.keys(""),
+                "LEFT JOIN (SELECT {columns}bool_and(h IS NULL) AS fresh FROM {entries} GROUP BY {keys}) AS x ON {same}",
+                columns = columns.collect::<String>(),
+                keys = layout.comparable_keys(""),
                 entries = self.entries,
                 same = layout.same_key("x", "d"),
             );
-            (join, "x.entries IS NOT NULL", "x.memory", "x.fresh")
+            (join, "x.fresh IS NOT NULL", "x.fresh")
         };
         let equal = format!(
             "(e.h = d.h AND NOT e.uncertain AND NOT e.memory AND e.epoch = {})",
             self.epoch
         );
         let class = format!("CASE WHEN {known} AND NOT ({fresh}) THEN 'changed' ELSE 'added' END");
-        let (filter, change, action) = match self.mode {
-            _ if self.resync && self.whole => ("TRUE".to_owned(), "'added'".to_owned(), "'send'".to_owned()),
-            _ if self.resync => (
-                format!("{equal} IS NOT TRUE"),
-                "'added'".to_owned(),
-                "'send'".to_owned(),
-            ),
-            Mode::All => ("TRUE".to_owned(), class, "'send'".to_owned()),
-            Mode::Insert => self.insert_class(&equal, known, memory),
-            Mode::Upsert | Mode::Update | Mode::Mirror => (format!("{equal} IS NOT TRUE"), class, "'send'".to_owned()),
+        let (filter, change) = match self.mode {
+            _ if self.resync && self.whole => ("TRUE".to_owned(), "'added'".to_owned()),
+            _ if self.resync => (format!("{equal} IS NOT TRUE"), "'added'".to_owned()),
+            Mode::All => ("TRUE".to_owned(), class),
+            _ => (format!("{equal} IS NOT TRUE"), class),
         };
         format!(
-            "SELECT {identity}, d.h, {change} AS change, {action} AS action, {run}::UBIGINT AS op_run, e.dest_id \
-             FROM {desired} AS d LEFT JOIN {entries} AS e ON {same} {key_join} \
-             LEFT JOIN (SELECT * FROM {unsettled} WHERE state = 'unknown' AND change = 'removed') AS u ON {same_unsettled} \
-             WHERE d.fault IS NULL AND ({filter})",
+            "SELECT {identity}, d.h, {change} AS change, 'send' AS action, {run}::UBIGINT AS op_run, e.dest_id \
+             FROM {desired} AS d LEFT JOIN {entries} AS e ON {same} {key_join} WHERE d.fault IS NULL AND ({filter})",
             identity = layout.identity("d."),
             run = self.run,
             desired = temporary("desired"),
             entries = self.entries,
-            unsettled = self.unsettled,
             same = layout.same_entry("e", "d"),
-            same_unsettled = layout.same_entry("u", "d"),
-        )
-    }
-
-    /// Insert mode (rules 17, 19, 27): only what was never there is sent.
-    fn insert_class(&self, equal: &str, known: &str, memory: &str) -> (String, String, String) {
-        let resend = "e.uncertain AND e.h IS NULL";
-        let removing = "u.state IS NOT NULL";
-        let remembered = match self.returning {
-            Returning::Remember => {
-                format!("({memory}) AND ({resend}) IS NOT TRUE AND NOT ({removing})")
-            }
-            Returning::Insert => "FALSE".to_owned(),
-        };
-        let added = format!("NOT ({known}) OR ({resend}) IS TRUE OR ({memory}) IS TRUE");
-        (
-            format!("{equal} IS NOT TRUE AND ({remembered}) IS NOT TRUE"),
-            format!("CASE WHEN {removing} THEN 'changed' WHEN {added} THEN 'added' ELSE 'changed' END"),
-            format!(
-                "CASE WHEN {removing} THEN 'wait' WHEN {resend} THEN 'resend' WHEN {added} THEN 'send' \
-                 WHEN e.uncertain THEN 'wait' ELSE 'follow' END"
-            ),
         )
     }
 
@@ -252,42 +231,28 @@ impl Rules<'_> {
     fn removals(&self) -> String {
         let layout = self.layout;
         let desired = temporary("desired");
-        let unwanted = if self.resync || self.mode == Mode::Insert {
-            layout.same_key("v", "e")
+        let (entries, wanted, repeated) = if self.resync {
+            (self.entries.to_owned(), layout.same_key("v", "e"), String::new())
+        } else if self.mode == Mode::Insert {
+            let repeated = format!(" UNION ALL {}", self.repeated_removals());
+            (self.entries_with_cuts(), self.is_wanted_in_insert_mode(), repeated)
         } else {
-            layout.same_entry("v", "e")
-        };
-        let action = self.removal_action(&desired);
-        // Rule 19: in insert mode an uncertain removal is repeated, though its row is back.
-        let again = if self.mode == Mode::Insert && !self.resync {
-            format!(
-                " UNION ALL SELECT {identity}, e.h, 'removed', 'send', {run}::UBIGINT, e.dest_id FROM {entries} AS e \
-                 JOIN {unsettled} AS u ON {same} AND u.state = 'unknown' AND u.change = 'removed' \
-                 JOIN {desired} AS d ON {back} AND d.fault IS NULL",
-                identity = layout.identity("e."),
-                run = self.run,
-                entries = self.entries,
-                unsettled = self.unsettled,
-                same = layout.same_entry("u", "e"),
-                back = layout.same_entry("d", "e"),
-            )
-        } else {
-            String::new()
+            (self.entries.to_owned(), layout.same_entry("v", "e"), String::new())
         };
         format!(
             "SELECT {identity}, e.h, 'removed' AS change, {action} AS action, {run}::UBIGINT AS op_run, e.dest_id \
-             FROM (SELECT * FROM {entries} WHERE NOT memory OR {resync}) AS e \
-             ANTI JOIN (SELECT * FROM {desired} WHERE fault IS NULL) AS v ON {unwanted} \
-             ANTI JOIN (SELECT * FROM {desired} WHERE fault IS NOT NULL) AS w ON {same_key}{again}",
+             FROM (SELECT * FROM {entries} WHERE NOT memory OR {resync}) AS e ANTI JOIN {valid} AS v ON {wanted} \
+             ANTI JOIN (SELECT * FROM {desired} WHERE fault IS NOT NULL) AS w ON {same_key}{repeated}",
             identity = layout.identity("e."),
+            action = self.removal_action(),
             run = self.run,
-            entries = self.entries,
             resync = self.resync,
+            valid = insert::valid(),
             same_key = layout.same_key("w", "e"),
         )
     }
 
-    fn removal_action(&self, desired: &str) -> String {
+    fn removal_action(&self) -> String {
         let layout = self.layout;
         if self.whole {
             return "'replace'".to_owned();
@@ -297,17 +262,50 @@ impl Rules<'_> {
         }
         match (self.mode, self.on_removed) {
             (Mode::All, _) => "'end'".to_owned(),
-            (Mode::Insert, OnRemoved::Nothing) => "'remember'".to_owned(),
+            (Mode::Insert, OnRemoved::Nothing) => format!(
+                "CASE WHEN EXISTS (SELECT 1 FROM {} AS b WHERE {}) THEN 'give' ELSE 'remember' END",
+                insert::valid(),
+                layout.same_key("b", "e")
+            ),
             (_, OnRemoved::Nothing) => "'give'".to_owned(),
             _ if layout.place_is_key() => "'send'".to_owned(),
             _ => format!(
-                "CASE WHEN EXISTS (SELECT 1 FROM {desired} AS p WHERE {wanted}) THEN 'owed' \
+                "CASE WHEN EXISTS (SELECT 1 FROM {holders} AS p WHERE {wanted}) THEN 'owed' \
                  WHEN row_number() OVER (PARTITION BY {place} ORDER BY e.uncertain, {keys}) > 1 THEN 'extra' ELSE 'send' END",
+                holders = self.holders(),
                 wanted = layout.same_place("p", "e"),
                 place = layout.comparable_place("e."),
                 keys = layout.keys("e."),
             ),
         }
+    }
+
+    /// What has a place, so that nothing is removed there.
+    fn holders(&self) -> String {
+        if self.mode == Mode::Insert {
+            self.holders_in_insert_mode()
+        } else {
+            temporary("desired")
+        }
+    }
+
+    /// Rule 21: what left under `nothing` is treated so, whatever the sync says now.
+    fn spare_what_left(&self, connection: &Connection) -> Result<(), WarehouseError> {
+        let Some(proposed) = self.proposed.filter(|_| self.may_remove()) else {
+            return Ok(());
+        };
+        let given = Self {
+            on_removed: OnRemoved::Nothing,
+            ..self.clone()
+        };
+        connection.execute(&format!(
+            "UPDATE {changes} AS e SET action = {action} FROM {proposed} AS p \
+             WHERE p.token = '{LEFT}' AND e.change = 'removed' AND {same}",
+            changes = temporary("changes"),
+            action = given.removal_action(),
+            same = self.layout.same_entry("p", "e"),
+        ))?;
+        Ok(())
     }
 
     /// Rule 20: what found no record is sent again when it changes, or after 1, 2, 4, 8… runs.

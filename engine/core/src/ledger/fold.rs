@@ -3,6 +3,7 @@
 use crate::journal::{Reader, State};
 use crate::mapping::Layout;
 use crate::operation::Change;
+use crate::project::sync::Mode;
 use crate::report::{Counts, Split};
 use crate::warehouse::{Connection, Value, WarehouseError};
 
@@ -102,7 +103,8 @@ impl Fold<'_> {
         let ids = self.load()?;
         let tally = self.tally()?;
         let all_missing = tally.all_missing();
-        self.unsettle()?;
+        self.unsettle(all_missing)?;
+        let mut taken = 0;
         let ended = self.verdicts.finished || (!self.plan.finishes && self.verdicts.none_aborted());
         let replaced = self.plan.whole && ended;
         let first = self.meta.rows == 0 && self.plan.operations.removed == 0;
@@ -112,7 +114,7 @@ impl Fold<'_> {
             if replaced {
                 self.execute(format!("DELETE FROM {ENTRIES}"))?;
             }
-            self.settle_writes()?;
+            taken = self.settle_writes()?;
             self.settle_missing(all_missing)?;
             self.doubt()?;
             self.execute(format!("DROP TABLE {PLAN}"))?;
@@ -123,7 +125,9 @@ impl Fold<'_> {
         }
         reproject::drop_former(self.connection, self.meta)?;
         let counts = tally.counts(self.plan.operations, all_missing);
-        self.meta.clean = if (ended || !self.plan.whole) && self.is_clean(&counts, all_missing)? {
+        // An insert may take the place where another row's record was, which is to be inserted again then.
+        let lost = self.plan.mode == Mode::Insert && taken > 0;
+        self.meta.clean = if (ended || !self.plan.whole) && !lost && self.is_clean(&counts, all_missing)? {
             self.plan.clean.clone()
         } else {
             None
@@ -210,7 +214,7 @@ impl Fold<'_> {
     }
 
     /// Rule 27: an operation on a key or place ends the ids of others there; what was not accepted is remembered.
-    fn unsettle(&self) -> Result<(), WarehouseError> {
+    fn unsettle(&self, all_missing: bool) -> Result<(), WarehouseError> {
         let layout = self.layout();
         let source = joined();
         let earlier = temporary_earlier();
@@ -233,7 +237,7 @@ impl Fold<'_> {
                coalesce(u.times, 0) + 1, coalesce(u.since, {run}), {run}
              FROM {PLAN} AS p JOIN {verdicts} AS v ON p.ordinal = v.ordinal
              LEFT JOIN {earlier} AS u ON {same} AND u.kind = p.kind AND u.state = v.state AND u.h IS NOT DISTINCT FROM p.h
-             WHERE v.state IN ('rejected', 'unknown', 'unmatched') AND NOT (p.change = 'removed' AND v.state = 'unmatched')",
+             WHERE v.state IN ('rejected', 'unknown') OR (v.state = 'unmatched' AND (p.change <> 'removed' OR {all_missing}))",
             identity = layout.identity("p."),
             run = self.plan.run,
             verdicts = verdicts(),
@@ -266,12 +270,21 @@ impl Fold<'_> {
         Ok(())
     }
 
-    /// An accepted write owns its place: exactly that row is there, and nobody else's.
-    fn settle_writes(&self) -> Result<(), WarehouseError> {
+    /// An accepted write owns its place: exactly that row is there, and nobody else's. Gives how many entries ended so.
+    fn settle_writes(&self) -> Result<u64, WarehouseError> {
         let layout = self.layout();
         let source = joined();
-        let accepted = "p.change <> 'removed' AND coalesce(v.state, 'accepted') = 'accepted'";
-        self.delete_at(&format!("{source} WHERE {accepted}"))?;
+        let mut accepted = "p.change <> 'removed' AND coalesce(v.state, 'accepted') = 'accepted'".to_owned();
+        let taken = self.delete_at(&format!("{source} WHERE {accepted}"))?;
+        if self.plan.mode == Mode::Insert && !layout.place_is_key() {
+            // An insert that is repeated where it was first sent may meet that of a row which has the place now.
+            accepted.push_str(&format!(
+                " AND NOT EXISTS (SELECT 1 FROM {PLAN} AS q LEFT JOIN {verdicts} AS w ON q.ordinal = w.ordinal \
+                 WHERE coalesce(w.state, 'accepted') = 'accepted' AND q.change <> 'removed' AND q.ordinal > p.ordinal AND {same})",
+                verdicts = verdicts(),
+                same = layout.same_place("q", "p"),
+            ));
+        }
         self.execute(format!(
             "INSERT INTO {ENTRIES} SELECT p.ordinal, {HEAD}, {identity}, p.h, {images}coalesce(v.id, p.dest_id), {tail}
              FROM {source} WHERE {accepted}",
@@ -279,7 +292,7 @@ impl Fold<'_> {
             images = layout.images("p."),
             tail = TAIL.trim_start_matches("dest_id, "),
         ))?;
-        Ok(())
+        Ok(taken)
     }
 
     /// An accepted removal, and no match at a place, settle all that is there (rules 12 and 20).
@@ -292,18 +305,18 @@ impl Fold<'_> {
         self.delete_at(&format!(
             "{} WHERE {unmatched} OR (p.change = 'removed' AND coalesce(v.state, 'accepted') = 'accepted')",
             joined()
-        ))
+        ))?;
+        Ok(())
     }
 
     /// Ends every entry at the places of these operations.
-    fn delete_at(&self, operations: &str) -> Result<(), WarehouseError> {
+    fn delete_at(&self, operations: &str) -> Result<u64, WarehouseError> {
         let layout = self.layout();
         self.execute(format!(
             "DELETE FROM {ENTRIES} AS e USING (SELECT {} FROM {operations}) AS a WHERE {}",
             layout.identity("p."),
             layout.same_place("e", "a")
-        ))?;
-        Ok(())
+        ))
     }
 
     /// An unknown operation makes all that is at its place uncertain; a write there is an entry from now on (rule 3).
@@ -317,6 +330,12 @@ impl Fold<'_> {
             "UPDATE {ENTRIES} AS e SET uncertain = true FROM (SELECT DISTINCT {place} FROM {unknown}) AS a WHERE {same}",
             place = layout.identity("p."),
             same = layout.same_place("e", "a"),
+        ))?;
+        // An insert is retried as it was sent (rule 27), whatever was there before.
+        self.execute(format!(
+            "DELETE FROM {ENTRIES} AS e USING (SELECT {identity} FROM {unknown} AND p.kind = 'insert') AS a WHERE {same}",
+            identity = layout.identity("p."),
+            same = layout.same_entry("e", "a"),
         ))?;
         self.execute(format!(
             "INSERT INTO {ENTRIES} SELECT p.ordinal, {HEAD}, {identity}, NULL, {images}p.dest_id, p.epoch, false, true, false, p.mapping

@@ -67,7 +67,8 @@ pub(crate) fn copy(
     Ok(())
 }
 
-/// Copies what is unsettled into a table of the layout `to`, as [`adopt`] would leave it.
+/// Copies what is unsettled into a table of the layout `to`, as [`adopt`] would leave it. Its record is another one now, and
+/// so is its id, but for an uncertain insert's, which is retried as it was (rule 27).
 pub(crate) fn copy_unsettled(connection: &Connection, to: &Layout, into: &str) -> Result<(), WarehouseError> {
     let keys = to
         .key
@@ -79,7 +80,7 @@ pub(crate) fn copy_unsettled(connection: &Connection, to: &Layout, into: &str) -
         .map(|(name, data_type)| format!("TRY_CAST({name} AS {data_type})"))
         .collect();
     connection.execute(&format!(
-        "INSERT INTO {into} SELECT {}, change, kind, op_run, NULL, NULL, state, code, message, field, times, since, run FROM {UNSETTLED}",
+        "INSERT INTO {into} SELECT {}, change, kind, op_run, NULL, CASE WHEN kind = 'insert' THEN epoch END, state, code, message, field, times, since, run FROM {UNSETTLED}",
         identity.join(", ")
     ))?;
     Ok(())
@@ -115,7 +116,8 @@ pub(crate) fn drop_former(connection: &Connection, meta: &mut Meta) -> Result<()
     Ok(())
 }
 
-fn former(version: u64) -> String {
+/// The table of rows that an older version tells whole.
+pub(crate) fn former(version: u64) -> String {
     format!("ledger.main.former_{version}")
 }
 
@@ -155,7 +157,7 @@ fn keep_former(connection: &Connection, meta: &mut Meta, into: &str) -> Result<(
     Ok(())
 }
 
-/// What was unsettled stays so; but its record is another one now, and so is its id (rule 27).
+/// What was unsettled stays so.
 fn settle_unsettled(connection: &Connection, meta: &Meta, to: &Layout) -> Result<(), WarehouseError> {
     const NEXT: &str = "ledger.main.unsettled_next";
     tables::create_unsettled(connection, NEXT, to)?;

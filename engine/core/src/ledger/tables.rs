@@ -9,8 +9,10 @@ pub(crate) const ENTRIES: &str = "ledger.main.entries";
 pub(crate) const PLAN: &str = "ledger.main.plan";
 /// Operations that were attempted and not accepted: they decide ids (rule 27), waiting (rule 20) and the rejected list.
 pub(crate) const UNSETTLED: &str = "ledger.main.unsettled";
-/// Sets of removals that a guard stopped, by token (rule 35).
+/// Sets of removals that were not done, by token: of those that a guard stopped (rule 35), and [`LEFT`].
 pub(crate) const PROPOSED: &str = "ledger.main.proposed";
+/// The token of what left under `nothing` while removals were held or stopped, so that it still has entries (rule 21).
+pub(crate) const LEFT: &str = "left";
 
 /// The columns of a row before its identity.
 pub(crate) const HEAD: &str = "change, kind, op_run";

@@ -1,10 +1,11 @@
 //! Building the plan's rows: the images of what changed, in the order in which they leave (rules 5, 23, 24).
 
-use super::{Place, PlanError};
+use super::{Place, PlanError, guard};
 use crate::diff::{self, Action, Rules, Tally};
 use crate::ledger::LedgerError;
 use crate::ledger::tables::{self, ENTRIES, UNSETTLED, temporary};
 use crate::mapping::Projection;
+use crate::project::sync::Mode;
 use crate::warehouse::{Connection, WarehouseError};
 
 /// Where the model's rows are read from: the model itself, or a snapshot of it where two readings disagree.
@@ -45,7 +46,7 @@ pub(super) fn apply(
 ) -> Result<(), WarehouseError> {
     let changes = temporary("changes");
     let same = rules.layout.same_entry("e", "c");
-    if tally.of(Action::Follow) > 0 {
+    if tally.of(Action::Follow) + tally.of(Action::Back) > 0 {
         follow(connection, rules, projection, source)?;
     }
     if tally.of(Action::Give) + tally.of(Action::End) > 0 {
@@ -58,6 +59,15 @@ pub(super) fn apply(
             "UPDATE {ENTRIES} AS e SET memory = true FROM {changes} AS c WHERE c.action = 'remember' AND {same}"
         ))?;
     }
+    if rules.mode == Mode::Insert {
+        // A key that is back is no memory, be it as uncertain as it was (rule 19).
+        connection.execute(&format!(
+            "UPDATE {ENTRIES} AS e SET memory = false FROM {} AS d \
+             WHERE e.memory AND e.uncertain AND d.fault IS NULL AND {}",
+            temporary("desired"),
+            rules.layout.same_key("d", "e"),
+        ))?;
+    }
     if rules.resync {
         connection.execute(&format!(
             "UPDATE {ENTRIES} SET change = 'changed' WHERE change = 'gone'"
@@ -66,10 +76,11 @@ pub(super) fn apply(
             "UPDATE {ENTRIES} AS e SET change = 'gone' FROM {changes} AS c WHERE c.action = 'gone' AND {same}"
         ))?;
     }
+    guard::note_left(connection, rules, &format!("(FROM {changes} WHERE action = 'held')"))?;
     prune(connection, rules)
 }
 
-/// Insert mode: the entry takes the row's values, which nobody sends (rule 17).
+/// Insert mode: the entry takes the row's values, which nobody sends (rule 17). It stays at the place where its record is.
 fn follow(
     connection: &Connection,
     rules: &Rules<'_>,
@@ -81,20 +92,22 @@ fn follow(
     tables::drop_temporary(connection, &["followed"])?;
     // Read first, so that a row that has gone meanwhile leaves its entry as it is.
     connection.execute(&format!(
-        "CREATE TEMP TABLE {followed} AS SELECT {identity}, d.h, {images}c.dest_id FROM {rows} AS d \
-         JOIN {changes} AS c ON {same} WHERE c.action = 'follow'",
-        identity = layout.identity("d."),
+        "CREATE TEMP TABLE {followed} AS SELECT {identity}, d.h, {images}e.dest_id, e.assumed OR e.h <> d.h AS assumed \
+         FROM {rows} AS d JOIN {changes} AS c ON {same} JOIN {ENTRIES} AS e ON {same_key} \
+         WHERE (c.action = 'follow' AND NOT e.memory OR c.action = 'back') AND NOT e.uncertain",
+        identity = layout.identity("e."),
         images = layout.images("d."),
         rows = projection.rows(&source.relation(projection)),
         changes = temporary("changes"),
         same = layout.same_entry("c", "d"),
+        same_key = layout.same_key("e", "d"),
     ))?;
     connection.execute(&format!(
         "DELETE FROM {ENTRIES} AS e USING {followed} AS f WHERE {}",
-        layout.same_key("e", "f")
+        layout.same_entry("e", "f")
     ))?;
     connection.execute(&format!(
-        "INSERT INTO {ENTRIES} SELECT 0, 'changed', '{kind}', {run}, {identity}, h, {images}dest_id, {epoch}, true, false, false, {mapping} FROM {followed}",
+        "INSERT INTO {ENTRIES} SELECT 0, 'changed', '{kind}', {run}, {identity}, h, {images}dest_id, {epoch}, assumed, false, false, {mapping} FROM {followed}",
         kind = rules.write_kind(),
         run = rules.run,
         identity = layout.identity(""),
@@ -138,13 +151,12 @@ pub(super) fn plan(
     tables::create_rows(connection, &at.plan, layout)?;
     let identity = layout.identity("");
     connection.execute(&format!(
-        "INSERT INTO {plan} SELECT row_number() OVER () - 1, {head}, {identity}, h, {images}dest_id, {epoch}, false, false, false, {mapping} \
+        "INSERT INTO {plan} SELECT row_number() OVER () - 1, {head}, {identity}, h, {images}dest_id, {epoch}, false, false, false, mapping \
          FROM (SELECT * FROM ({writes} UNION ALL {of_entries}) ORDER BY change <> 'removed', {identity})",
         plan = at.plan,
         head = tables::HEAD,
         images = layout.images(""),
         epoch = rules.epoch,
-        mapping = rules.mapping,
         writes = writes(connection, rules, projection, source)?,
         of_entries = of_entries(rules),
     ))?;
@@ -174,7 +186,8 @@ fn writes(
     if is_first(connection, rules)? {
         // Every row, and all alike: no need to look each of them up.
         return Ok(format!(
-            "SELECT 'added' AS change, '{kind}' AS kind, {run}::UBIGINT AS op_run, {identity}, d.h, {images}NULL::VARCHAR AS dest_id FROM {rows} AS d",
+            "SELECT 'added' AS change, '{kind}' AS kind, {run}::UBIGINT AS op_run, {identity}, d.h, {images}NULL::VARCHAR AS dest_id, {mapping}::UBIGINT AS mapping FROM {rows} AS d",
+            mapping = rules.mapping,
             kind = rules.write_kind(),
             run = rules.run,
             identity = layout.identity("d."),
@@ -183,8 +196,9 @@ fn writes(
         ));
     }
     Ok(format!(
-        "SELECT c.change, '{kind}' AS kind, c.op_run, {identity}, d.h, {images}c.dest_id FROM {rows} AS d \
+        "SELECT c.change, '{kind}' AS kind, c.op_run, {identity}, d.h, {images}c.dest_id, {mapping}::UBIGINT AS mapping FROM {rows} AS d \
          JOIN {changes} AS c ON {same} WHERE c.action = 'send' AND c.change <> 'removed'",
+        mapping = rules.mapping,
         kind = rules.write_kind(),
         identity = layout.identity("d."),
         images = layout.images("d."),
@@ -197,8 +211,8 @@ fn writes(
 /// Whether nothing was ever sent and every row of the model is.
 fn is_first(connection: &Connection, rules: &Rules<'_>) -> Result<bool, WarehouseError> {
     let nothing = tables::count(connection, rules.entries)? == 0 && tables::count(connection, rules.unsettled)? == 0;
-    Ok(nothing
-        && tables::count(connection, &temporary("changes"))? == tables::count(connection, &temporary("desired"))?)
+    let sent = format!("{} WHERE action = 'send' AND change <> 'removed'", temporary("changes"));
+    Ok(nothing && tables::count(connection, &sent)? == tables::count(connection, &temporary("desired"))?)
 }
 
 /// Operations with an entry's record: removals, and what is written again as it was.
@@ -206,12 +220,14 @@ fn of_entries(rules: &Rules<'_>) -> String {
     let layout = rules.layout;
     format!(
         "SELECT c.change, CASE WHEN c.change = 'removed' THEN '{removal}' ELSE '{write}' END, c.op_run, {identity}, \
-         CASE WHEN c.change = 'removed' THEN e.h ELSE {hash} END, {images}e.dest_id FROM {entries} AS e \
+         CASE WHEN c.change = 'removed' THEN e.h ELSE {hash} END, {images}e.dest_id, \
+         CASE WHEN c.action = 'resend' THEN e.mapping ELSE {mapping} END FROM {entries} AS e \
          JOIN {changes} AS c ON {same} WHERE c.action IN ('resend', 'keep') OR (c.action = 'send' AND c.change = 'removed')",
         removal = rules.removal_kind(),
         write = rules.write_kind(),
         identity = layout.identity("e."),
-        hash = layout.hash("e."),
+        hash = hash_again(rules),
+        mapping = rules.mapping,
         images = layout.images("e."),
         entries = rules.entries,
         changes = temporary("changes"),
@@ -226,8 +242,18 @@ fn compared(rules: &Rules<'_>) -> String {
         "(SELECT h FROM {changes} WHERE action = 'send' AND change <> 'removed' UNION ALL \
          SELECT {hash} AS h FROM {entries} AS e JOIN {changes} AS c ON {same} WHERE c.action IN ('resend', 'keep'))",
         changes = temporary("changes"),
-        hash = layout.hash("e."),
+        hash = hash_again(rules),
         entries = rules.entries,
         same = layout.same_entry("c", "e"),
+    )
+}
+
+/// The hash of an entry `e` whose record is written again; one that no row has where older mappings made the record.
+fn hash_again(rules: &Rules<'_>) -> String {
+    let hash = rules.layout.hash("e.");
+    format!(
+        "CASE WHEN e.mapping = {} THEN {hash} ELSE {}::UHUGEINT - {hash} END",
+        rules.mapping,
+        u128::MAX
     )
 }

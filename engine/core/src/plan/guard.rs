@@ -4,10 +4,11 @@
 //! removals are a subset.
 
 use super::{Place, PlanError, Request};
-use crate::diff::{Desired, Tally};
+use crate::diff::{Desired, Rules, Tally};
 use crate::ledger::Meta;
-use crate::ledger::tables::{self, PROPOSED, temporary};
+use crate::ledger::tables::{self, LEFT, PROPOSED, temporary};
 use crate::mapping::{Layout, is_widening};
+use crate::project::sync::OnRemoved;
 use crate::report::Counts;
 use crate::warehouse::{Connection, WarehouseError};
 
@@ -162,23 +163,49 @@ pub(super) fn propose(
     connection: &mut Connection,
     at: &Place,
     meta: &Meta,
-    run: u64,
+    rules: &Rules<'_>,
     token: &str,
 ) -> Result<(), PlanError> {
     if at.entries != tables::ENTRIES || at.plan != tables::PLAN || at.layout != meta.layout {
         return Ok(()); // A preview changes nothing.
     }
+    let run = rules.run;
     connection.transaction(|connection| {
         connection.execute(&format!(
-            "DELETE FROM {PROPOSED} WHERE token = '{token}' OR run + {PROPOSED_RUNS} < {run}"
+            "DELETE FROM {PROPOSED} WHERE token = '{token}' OR (run + {PROPOSED_RUNS} < {run} AND token <> '{LEFT}')"
         ))?;
         connection.execute(&format!(
             "INSERT INTO {PROPOSED} SELECT '{token}', {run}, {} FROM {}",
             at.layout.identity(""),
             removed()
         ))?;
+        note_left(connection, rules, &removed())?;
         Ok(())
     })
+}
+
+/// Notes which entries left under `nothing` though they are entries still, those of `kept`; and forgets of which that is
+/// no longer so (rule 21).
+pub(super) fn note_left(connection: &Connection, rules: &Rules<'_>, kept: &str) -> Result<(), WarehouseError> {
+    if !rules.may_remove() {
+        return Ok(());
+    }
+    let layout = rules.layout;
+    if rules.on_removed != OnRemoved::Nothing {
+        connection.execute(&format!(
+            "DELETE FROM {PROPOSED} AS p WHERE token = '{LEFT}' AND NOT EXISTS (FROM {} AS r WHERE {})",
+            removed(),
+            layout.same_entry("r", "p")
+        ))?;
+        return Ok(());
+    }
+    connection.execute(&format!("DELETE FROM {PROPOSED} WHERE token = '{LEFT}'"))?;
+    connection.execute(&format!(
+        "INSERT INTO {PROPOSED} SELECT '{LEFT}', {}, {} FROM {kept}",
+        rules.run,
+        layout.identity("")
+    ))?;
+    Ok(())
 }
 
 /// A mapped column whose type changed, other than by widening.

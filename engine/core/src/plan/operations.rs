@@ -87,7 +87,7 @@ fn read(connection: &Connection, query: &str, start: u64) -> Result<Vec<delivery
 /// Everything but the window.
 fn query(at: &Place) -> String {
     let layout = &at.layout;
-    let record = layout.record_json("p.");
+    let (record, of_former) = record(at);
     // Where nothing can be cleared, the kind is refused before.
     let cleared = quote::text(&layout.cleared_json().unwrap_or_else(|| "{}".to_owned()));
     let (previous, join) = if at.previous {
@@ -101,12 +101,31 @@ fn query(at: &Place) -> String {
     };
     format!(
         "SELECT p.ordinal, p.change, p.kind, {key}, {match_value}, p.dest_id, CASE WHEN p.kind = 'clear' THEN {cleared} ELSE {record} END, \
-         {previous}, {id} FROM {plan} AS p{join}",
+         {previous}, {id} FROM {plan} AS p{of_former}{join}",
         key = layout.key_json("p."),
         match_value = layout.match_json("p."),
         id = id(at),
         plan = at.plan,
     )
+}
+
+/// The record of a planned row `p`, and the joins that it needs: an insert that is repeated has the one first sent, under
+/// whichever mappings that was (rule 27).
+pub(super) fn record(at: &Place) -> (String, String) {
+    let mut record = at.layout.record_json("p.");
+    let mut joins = String::new();
+    for (version, table, layout) in &at.former {
+        let name = format!("f{version}");
+        joins.push_str(&format!(
+            " LEFT JOIN {table} AS {name} ON p.mapping = {version} AND {name}.mapping = {version} AND {}",
+            at.layout.same_entry(&name, "p")
+        ));
+        record = format!(
+            "CASE WHEN {name}.mapping IS NOT NULL THEN {} ELSE {record} END",
+            layout.record_json(&format!("{name}."))
+        );
+    }
+    (record, joins)
 }
 
 /// The hash that is an operation's id (rule 27): incarnation, key, place, kind, and the run that first planned it.

@@ -1,6 +1,6 @@
 //! A sample of a plan for people: what a row's record was and what it will be; and rows that cannot be sent.
 
-use super::Planned;
+use super::{Planned, operations};
 use crate::ledger::tables::temporary;
 use crate::operation::Change;
 use crate::warehouse::{Connection, WarehouseError};
@@ -40,15 +40,15 @@ impl Planned {
         if self.shortcut {
             return Ok(samples);
         }
+        let (after, of_former) = operations::record(&self.at);
         for change in Change::ALL {
             let sql = format!(
                 "SELECT p.change, p.kind, {key}, CASE WHEN e.epoch IS NOT NULL AND (e.h IS NOT NULL OR p.change = 'removed') THEN {before} END, \
                  CASE WHEN p.change <> 'removed' THEN {after} END \
-                 FROM (SELECT * FROM {plan} WHERE change = '{change}' ORDER BY ordinal LIMIT {at_most}) AS p \
+                 FROM (SELECT * FROM {plan} WHERE change = '{change}' ORDER BY ordinal LIMIT {at_most}) AS p{of_former} \
                  LEFT JOIN {entries} AS e ON {same} ORDER BY p.ordinal",
                 key = layout.key_json("p."),
                 before = layout.record_json("e."),
-                after = layout.record_json("p."),
                 plan = self.at.plan,
                 change = change.as_str(),
                 entries = self.at.entries,

@@ -17,6 +17,7 @@ use crate::warehouse::{Warehouse, WarehouseOptions};
 
 mod cost;
 mod guards;
+mod inserts;
 mod keys;
 mod mappings;
 mod modes;
@@ -387,6 +388,15 @@ impl World {
         connection
             .query_rows::<_, WarehouseError>(&sql, |row| row.get(0))
             .unwrap()
+    }
+
+    /// Keys with the places where their records are, by the ledger.
+    fn homes(&self) -> Vec<(String, String)> {
+        let home = |entry: String| {
+            let mut words = entry.split(' ');
+            (words.next().unwrap().to_owned(), plain(words.next().unwrap()))
+        };
+        self.entries().into_iter().map(home).collect()
     }
 
     /// What is unsettled, as `key state times`.

@@ -83,3 +83,46 @@ fn rule_35_a_column_of_another_type_stops_the_run_and_a_wider_one_does_not() {
     world.allow = vec![stopped.token];
     assert_eq!(world.run().planned.counts.planned, split(0, 20, 0));
 }
+
+#[test]
+fn rule_21_what_left_under_nothing_when_a_guard_stopped_is_not_deleted_later() {
+    let mut world = guarded(OnRemoved::Nothing);
+    world.rows(&many(9..=20, "1"));
+    stop(&world);
+    world.sync.on_removed = OnRemoved::Delete;
+    // It counts as a removal still.
+    world.allow = vec![stop(&world).token];
+    let done = world.run();
+    assert_eq!(done.heads(), [""; 0]);
+    assert_eq!(done.planned.counts.withheld, split(0, 0, 8));
+    assert_eq!(world.entries().len(), 12);
+    assert_eq!(world.rows(&many(10..=20, "1")).run().heads(), ["delete 9"]);
+}
+
+#[test]
+fn rule_21_what_was_back_before_it_left_is_deleted() {
+    let mut world = guarded(OnRemoved::Nothing);
+    world.rows(&many(9..=20, "1"));
+    stop(&world);
+    world.sync.on_removed = OnRemoved::Delete;
+    assert_eq!(world.rows(&many(1..=20, "1")).run().heads(), [""; 0]);
+    assert_eq!(world.rows(&many(2..=20, "1")).run().heads(), ["delete 1"]);
+}
+
+#[test]
+fn rule_21_what_left_under_nothing_while_removals_were_held_is_not_deleted_later() {
+    for mode in [Mode::Upsert, Mode::Insert] {
+        let mut world = World::matched().mode(mode, OnRemoved::Nothing);
+        world.rows("(1, 'a', 1), (2, 'b', 2), (3, 'c', 3)").run();
+        let held = world.rows("(1, 'a', 1), (NULL, 'b', 2), (3, 'c', 3)").run();
+        assert!(held.planned.notes[0].contains("held"), "{:?}", held.planned.notes);
+        world.sync.on_removed = OnRemoved::Delete;
+        assert_eq!(world.run().planned.counts.withheld, split(0, 0, 1), "held again");
+        let done = world.rows("(1, 'a', 1), (3, 'c', 3)").run();
+        assert_eq!(done.heads(), [""; 0]);
+        let left = world.entries();
+        assert_eq!(left.len(), if mode == Mode::Insert { 3 } else { 2 });
+        assert_eq!(left.iter().any(|entry| entry.ends_with("memory")), mode == Mode::Insert);
+        assert_eq!(world.rows("(1, 'a', 1)").run().heads(), ["delete c"]);
+    }
+}

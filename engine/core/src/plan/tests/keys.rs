@@ -14,6 +14,13 @@ fn rule_09_rows_with_null_or_repeated_keys_are_invalid_and_leave_their_entries_a
 }
 
 #[test]
+fn rule_09_an_invalid_row_is_not_sent_beside_an_entry_that_goes() {
+    let mut world = World::matched().mode(Mode::Upsert, OnRemoved::Nothing);
+    world.rows("(3, 'c', 3)").run();
+    assert_eq!(world.rows("(1, 'a', 1), (2, NULL, 2)").run().heads(), ["upsert a"]);
+}
+
+#[test]
 fn rule_09_invalid_rows_are_listed_with_reasons() {
     let mut world = World::matched();
     world.rows("(NULL, 'a', 1), (2, NULL, 2), (3, 'c', 3), (3, 'd', 3), (4, 'e', 4), (5, 'e', 5)");
@@ -91,14 +98,20 @@ fn rule_11_keys_of_many_types_compare_by_value() {
             "uuid '00000000-0000-0000-0000-000000000002'",
         ),
     ] {
-        let mut world = World::new();
-        let done = world.rows(&format!("({first}, 'a', 1), ({second}, 'b', 2)")).run();
-        assert_eq!(done.planned.counts.planned, split(2, 0, 0), "{first}");
-        let changed = world.rows(&format!("({first}, 'a', 1), ({second}, 'b', 3)")).run();
-        assert_eq!(changed.planned.counts.planned, split(0, 1, 0), "{first}");
-        let removed = world.rows(&format!("({first}, 'a', 1)")).run();
-        assert_eq!(removed.planned.counts.planned, split(0, 0, 1), "{first}");
-        assert_eq!(world.entries().len(), 1, "{first}");
+        for mode in [Mode::Upsert, Mode::Insert] {
+            for mut world in [World::new(), World::matched()] {
+                world.sync.mode = mode;
+                let done = world.rows(&format!("({first}, 'a', 1), ({second}, 'b', 2)")).run();
+                assert_eq!(done.planned.counts.planned, split(2, 0, 0), "{first}");
+                let changed = world.rows(&format!("({first}, 'a', 3), ({second}, 'b', 4)")).run();
+                assert_eq!(changed.planned.counts.changes, split(0, 2, 0), "{first}");
+                let one = world.rows(&format!("({first}, 'a', 3), ({second}, 'b', 5)")).run();
+                assert_eq!(one.planned.counts.changes, split(0, 1, 0), "{first}");
+                let removed = world.rows(&format!("({first}, 'a', 3)")).run();
+                assert_eq!(removed.planned.counts.planned, split(0, 0, 1), "{first}");
+                assert_eq!(world.entries().len(), 1, "{first}");
+            }
+        }
     }
 }
 

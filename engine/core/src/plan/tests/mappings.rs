@@ -222,6 +222,35 @@ fn rule_27_under_another_mapping_it_is_another_operation() {
 }
 
 #[test]
+fn rule_27_an_uncertain_insert_is_retried_as_first_sent_under_another_mapping() {
+    let mut world = World::matched().mode(Mode::Insert, OnRemoved::Nothing);
+    world.sync.mappings = vec![column("n", "n"), column("email", "mail")];
+    world.rows("(1, 'a', 1), (2, 'b', 2)");
+    let first = world.run_with(of(Answer::Unknown, "a")).unwrap();
+    world.sync.mappings = vec![constant("7", "seven"), sql("n * 10", "n")];
+    world.rows("(1, 'c', 3), (2, 'b', 2)");
+    let (_, previewed, samples) = preview::previewed(&world);
+    assert_eq!(samples[0].after.as_deref(), Some("{\"n\":1,\"mail\":\"a\"}"));
+    let second = world.run_with(|_| Answer::Reject).unwrap();
+    assert_eq!(second.operations, previewed);
+    world.sync.mappings.pop();
+    let third = world.run_with(|_| Answer::Unknown).unwrap();
+    let fourth = world.run();
+    for done in [second, third, fourth] {
+        assert_eq!(done.sent(), ["insert a {\"n\":1,\"mail\":\"a\"}"]);
+        assert_eq!(done.operations[0].idempotency_key, first.operations[0].idempotency_key);
+    }
+    assert_eq!(
+        world.run().planned.counts.withheld,
+        split(0, 1, 0),
+        "it follows the source"
+    );
+    assert!(world.run().planned.shortcut);
+    assert_eq!(world.entries()[0], "{\"id\":1} \"a\" {\"seven\":7} assumed");
+    assert_eq!(former(&world), ["former_1"], "nothing is left of the first");
+}
+
+#[test]
 fn rule_15_removals_go_on_under_another_mapping() {
     let mut world = world();
     world.sync.on_removed = OnRemoved::Delete;
@@ -243,6 +272,7 @@ fn rule_15_another_match_field_needs_every_row_again() {
         "{error}"
     );
     world.full_resync = true;
+    assert_eq!(preview::previewed(&world).1.len(), 2);
     assert_eq!(world.run().heads(), ["upsert a", "upsert b"]);
     world.full_resync = false;
     assert!(world.run().planned.shortcut);

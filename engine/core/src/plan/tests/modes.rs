@@ -106,8 +106,17 @@ fn rule_19_a_key_that_left_in_insert_mode_is_remembered() {
     assert_eq!(world.run().planned.counts.changes, split(0, 0, 0), "it is told once");
     let back = world.rows("(1, 'a', 1), (2, 'b', 3)").run();
     assert!(back.operations.is_empty());
+    assert_eq!(world.entries()[1], "{\"id\":2} 2 {\"n\":3} assumed");
+}
+
+#[test]
+fn rule_19_a_key_that_returns_is_inserted_where_the_sync_says_so() {
+    let mut world = World::new().mode(Mode::Insert, OnRemoved::Nothing);
     world.sync.returning = Returning::Insert;
-    assert_eq!(world.run().heads(), ["insert 2"]);
+    world.rows("(1, 'a', 1), (2, 'b', 2)").run();
+    world.rows("(1, 'a', 1)").run();
+    let back = world.rows("(1, 'a', 1), (2, 'b', 3)").run();
+    assert_eq!(back.heads(), ["insert 2"]);
     assert_eq!(world.entries()[1], "{\"id\":2} 2 {\"n\":3}");
 }
 

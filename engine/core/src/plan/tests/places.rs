@@ -141,16 +141,26 @@ fn rule_20_more_than_a_few_removals_that_all_find_nothing_are_not_believed() {
     let mut world = World::new();
     let rows: Vec<_> = (1..=7).map(|id| format!("({id}, 'a', 1)")).collect();
     world.rows(&rows.join(", ")).run();
-    let done = world
-        .rows("(1, 'a', 1)")
-        .run_with(|_| Answer::NoMatch)
-        .unwrap()
-        .folded
-        .unwrap();
+    let Done { operations, folded, .. } = world.rows("(1, 'a', 1)").run_with(|_| Answer::NoMatch).unwrap();
+    let done = folded.unwrap();
     assert!(done.all_missing);
     assert_eq!(
         (done.counts.unmatched, done.counts.succeeded),
         (split(0, 0, 6), split(0, 0, 0))
     );
     assert_eq!(world.entries().len(), 7);
+    // They are listed as what they are, and a repetition is a retry (rule 27).
+    assert_eq!(world.unsettled()[0], "{\"id\":2} delete unmatched 1");
+    assert_eq!(world.unsettled().len(), 6);
+    let again = world.run_with(|_| Answer::NoMatch).unwrap();
+    let ids = |operations: &[Operation]| {
+        operations
+            .iter()
+            .map(|one| one.idempotency_key.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&again.operations), ids(&operations));
+    assert_eq!(world.unsettled()[0], "{\"id\":2} delete unmatched 2");
+    world.run();
+    assert_eq!((world.unsettled().len(), world.entries().len()), (0, 1));
 }
