@@ -7,6 +7,8 @@ mod compile;
 mod expected;
 pub mod lock;
 mod preview;
+pub mod scratch;
+pub mod snapshot;
 #[cfg(test)]
 mod tests;
 
@@ -64,6 +66,8 @@ pub struct RunRequest {
 pub struct RunOptions {
     /// Send every row again (rule 22).
     pub full_resync: bool,
+    /// The orders for a full resync that the run takes: it is one, unless the ledger knows that each was begun.
+    pub orders: Vec<String>,
     /// Do so in spite of what speaks against it.
     pub force: bool,
     /// The approvals of stopped runs (rule 35).
@@ -77,6 +81,8 @@ pub struct RunOptions {
 pub struct Finished {
     /// What it did.
     pub report: Report,
+    /// Whether its plan was made: what it had to do is in the ledger now, and not lost however it ended.
+    pub planned: bool,
     /// What the catalog is to remember of the ledger, where it was opened.
     pub note: Option<Note>,
     /// What did not get through, where the run came as far as a plan.
@@ -159,6 +165,7 @@ impl RunError {
 /// Runs a sync. Whatever happens is in the report.
 pub async fn run(request: RunRequest) -> Finished {
     let mut course = Course {
+        planned: false,
         note: request.note.clone(),
         counts: Counts::default(),
         notes: Vec::new(),
@@ -182,6 +189,7 @@ pub async fn check(request: &RunRequest) -> Result<(), RunError> {
 /// Takes the model's present state as what the destination has (rule 15). Nothing is sent.
 pub async fn rebaseline(request: RunRequest) -> Finished {
     let mut course = Course {
+        planned: false,
         note: request.note.clone(),
         counts: Counts::default(),
         notes: Vec::new(),
@@ -206,6 +214,7 @@ fn finished(request: &RunRequest, course: Course, done: Done) -> Finished {
     };
     Finished {
         report: report(request, course.counts, course.notes, status, message),
+        planned: course.planned,
         note: course.note,
         record: Some(done.record),
     }
@@ -218,6 +227,7 @@ fn failed(request: &RunRequest, course: Course, error: &RunError) -> Finished {
             configuration: error.is_configuration(),
             ..report(request, course.counts, course.notes, status, message)
         },
+        planned: course.planned,
         note: course.note,
         record: None,
     }
@@ -237,6 +247,7 @@ fn report(request: &RunRequest, counts: Counts, notes: Vec<String>, status: Stat
 
 /// What is known so far, whatever comes.
 struct Course {
+    planned: bool,
     note: Option<Note>,
     counts: Counts,
     notes: Vec<String>,
@@ -290,6 +301,7 @@ impl Course {
                     target: &target,
                     run: job.number,
                     full_resync: job.options.full_resync,
+                    orders: &job.options.orders,
                     force: job.options.force,
                     allow: &job.options.allow,
                     pinned: &pinned,
@@ -311,6 +323,7 @@ impl Course {
                 self.counts = stop.counts;
             }
         })?;
+        self.planned = true;
         self.counts = planned.counts;
         self.notes.clone_from(&planned.notes);
         self.note = desk.ledger.note();
@@ -373,6 +386,7 @@ impl Course {
                 target: &target,
                 run: job.number,
                 full_resync: false,
+                orders: &[],
                 force: false,
                 allow: &[],
                 pinned: &pinned,
