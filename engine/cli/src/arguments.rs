@@ -64,6 +64,9 @@ pub enum Command {
     Rebaseline {
         /// The sync.
         sync: String,
+        /// Let a stopped rebaseline through: the approval that it printed.
+        #[arg(long, value_name = "APPROVAL")]
+        allow: Vec<String>,
     },
     /// List the syncs: who made each and when, its last run and its next. Also where project files have mistakes.
     Syncs,

@@ -43,7 +43,7 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Plan(plan) => plan::execute(&arguments, plan).await,
         Command::Run(run) => run::execute(&arguments, run).await,
         Command::Apply { file } => run::apply(&arguments, file).await,
-        Command::Rebaseline { sync } => run::rebaseline(&arguments, sync).await,
+        Command::Rebaseline { sync, allow } => run::rebaseline(&arguments, sync, allow).await,
         Command::Syncs => syncs::execute(&arguments),
         Command::Runs { sync, limit } => runs::execute(&arguments, sync, *limit),
         Command::Rejected { sync } => rejected::execute(&arguments, sync),

@@ -171,7 +171,7 @@ impl Ledger {
         if !exists && !writable {
             return Ok(Self { meta: None, writable });
         }
-        warehouse.attach_ledger(path, !writable)?;
+        warehouse.attach_ledger(path, !writable).map_err(damaged)?;
         let mut connection = warehouse.connect()?;
         let mut meta = Meta::read(&connection)?;
         if let Some(meta) = &mut meta {
@@ -343,6 +343,29 @@ impl Ledger {
             .map_or(Ok(Vec::new()), |meta| fold::unsettled(connection, &meta.layout))
     }
 }
+
+/// A file that DuckDB cannot read, as opposed to one that it may not have now.
+fn damaged(error: WarehouseError) -> LedgerError {
+    match &error {
+        WarehouseError::Database { kind, message, .. }
+            if !error.is_transient()
+                && (UNREADABLE.iter().any(|word| message.contains(word)) || kind == "Serialization") =>
+        {
+            LedgerError::Damaged(error.to_string())
+        }
+        _ => error.into(),
+    }
+}
+
+/// What DuckDB says of files that are no databases, or whose blocks are not what was written.
+const UNREADABLE: [&str; 6] = [
+    "Could not read enough bytes",
+    "not a valid DuckDB database",
+    "Corrupt",
+    "corrupt",
+    "checksum",
+    "replaying WAL",
+];
 
 fn foreign(path: &Path, message: String) -> LedgerError {
     LedgerError::ForeignJournal {

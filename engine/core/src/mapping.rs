@@ -164,7 +164,9 @@ impl Projection {
     fn columns(&self) -> String {
         let layout = &self.layout;
         let cast = |expression: String, column: &str, data_type: &str| {
-            format!("CAST({expression} AS {data_type}) AS {column}")
+            // A collation of the source's (`NOCASE`) would make other rows equal than those that are (rule 14).
+            let collation = if data_type == "VARCHAR" { " COLLATE \"C\"" } else { "" };
+            format!("CAST({expression} AS {data_type}){collation} AS {column}")
         };
         let of_model = |name: &str| format!("model.{}", quote::identifier(name));
         let keys = layout.key.iter().enumerate();

@@ -271,7 +271,7 @@ fn attempt(
     let clean = (open == 0 && desired.invalid == 0).then(|| clean(&desired, request));
     connection.transaction::<_, PlanError>(|connection| {
         build::apply(connection, &rules, request.projection, source, &tally)?;
-        build::plan(connection, &rules, request.projection, source, &planned.at)?;
+        build::plan(connection, &rules, request.projection, source, &planned.at, &tally)?;
         guard::nulled(connection, &planned.at, request, planned.counts.unchanged)?;
         planned
             .notes
@@ -386,7 +386,7 @@ pub fn preview(connection: &mut Connection, ledger: &Ledger, request: &Request<'
                 mapping,
                 ..resync.rules(request, layout)
             };
-            build::plan(connection, &rules, request.projection, source, &planned.at)?;
+            build::plan(connection, &rules, request.projection, source, &planned.at, &tally)?;
             guard::nulled(connection, &planned.at, request, planned.counts.unchanged)?;
             planned
                 .notes
@@ -470,7 +470,7 @@ fn compare(
     desired.validate(connection, &at.layout)?;
     let mut tally = diff::changes(connection, &rules)?;
     let mut notes = Vec::new();
-    let removed = guard::Removals::read(connection, &at, &tally)?;
+    let removed = guard::Removals::read(connection, &at, meta, &tally)?;
     let approved = removed.approved(connection, &at, meta, request.allow)?;
     let nulls_grew = desired.null_keys > meta.null_keys.unwrap_or_default();
     let held = nulls_grew && removed.count > 0 && !approved;

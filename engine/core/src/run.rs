@@ -87,6 +87,9 @@ pub struct Finished {
     pub note: Option<Note>,
     /// What did not get through, where the run came as far as a plan.
     pub record: Option<Record>,
+    /// The last run that the ledger knows of, where this run's number was not past it: nothing was done, and it is to be
+    /// run again under a later one.
+    pub number_taken: Option<u64>,
 }
 
 /// Rows that cannot be sent of which a run keeps the reasons.
@@ -126,6 +129,12 @@ pub enum RunError {
         path: PathBuf,
         /// What happened.
         source: std::io::Error,
+    },
+    /// The ledger knows of a run of this number already.
+    #[error("the ledger knows of run {last} already; its catalog was lost or restored")]
+    NumberTaken {
+        /// The last run that it knows of.
+        last: u64,
     },
     /// A thread that worked for the run is gone.
     #[error("the run broke off: {0}")]
@@ -217,6 +226,7 @@ fn finished(request: &RunRequest, course: Course, done: Done) -> Finished {
         planned: course.planned,
         note: course.note,
         record: Some(done.record),
+        number_taken: None,
     }
 }
 
@@ -230,6 +240,10 @@ fn failed(request: &RunRequest, course: Course, error: &RunError) -> Finished {
         planned: course.planned,
         note: course.note,
         record: None,
+        number_taken: match error {
+            RunError::NumberTaken { last } => Some(*last),
+            _ => None,
+        },
     }
 }
 
@@ -274,6 +288,7 @@ impl Course {
             connection,
             projection,
             pinned,
+            ..
         } = compiled(request, Access::Write).await?;
         let interrupter = opened.warehouse.interrupter();
         let (destination, projection) = open(request, projection, Some(run_info(request))).await?;
@@ -367,6 +382,7 @@ impl Course {
             connection,
             projection,
             pinned,
+            set_aside,
         } = compiled(request, Access::Restate).await?;
         let interrupter = opened.warehouse.interrupter();
         let (destination, projection) = open(request, projection, Some(run_info(request))).await?;
@@ -377,9 +393,9 @@ impl Course {
         };
         let job = request.clone();
         let target = destination.target().clone();
-        let (desk, counts) = interruptible(request, &interrupter, move || {
+        let (desk, counts, notes) = interruptible(request, &interrupter, move || {
             let mut desk = desk;
-            prepare_ledger(&job, &mut desk, account, &projection.layout, true)?;
+            let notes = prepare_ledger(&job, &mut desk, account, &projection.layout, true)?;
             let wanted = plan::Request {
                 projection: &projection,
                 sync: compile::sync(&job.project, &job.sync)?,
@@ -388,15 +404,16 @@ impl Course {
                 full_resync: false,
                 orders: &[],
                 force: false,
-                allow: &[],
+                allow: &job.options.allow,
                 pinned: &pinned,
                 plugin: None,
             };
             let counts = plan::rebaseline(&mut desk.connection, &mut desk.ledger, &wanted)?;
-            Ok((desk, counts))
+            Ok((desk, counts, notes))
         })
         .await?;
         self.counts = counts;
+        self.notes.extend(set_aside.into_iter().chain(notes));
         self.note = desk.ledger.note();
         Ok(Done {
             end: End::Done,
@@ -459,7 +476,22 @@ fn prepare_ledger(
 ) -> Result<Vec<String>, RunError> {
     let journal = request.lock.journal();
     let mut notes = Vec::new();
-    if let Some(folded) = desk.ledger.recover(&mut desk.connection, &journal)? {
+    let recovered = match desk.ledger.recover(&mut desk.connection, &journal) {
+        // What it says of another ledger, or cannot say any more, is declared anew.
+        Err(LedgerError::ForeignJournal { .. } | LedgerError::Older { .. } | LedgerError::Journal(_)) if accept => {
+            let aside = lock::set_aside(&journal).map_err(|source| RunError::Io {
+                path: journal.clone(),
+                source,
+            })?;
+            notes.push(format!(
+                "the journal of a stopped run does not go with this ledger; it was set aside as {}",
+                aside.display()
+            ));
+            None
+        }
+        recovered => recovered?,
+    };
+    if let Some(folded) = recovered {
         notes.push(format!(
             "run {} had been stopped; what it delivered was taken in first",
             folded.run
@@ -476,7 +508,11 @@ fn prepare_ledger(
         accept,
     };
     desk.ledger.bind(&mut desk.connection, &binding, layout)?;
-    Ok(notes)
+    match desk.ledger.meta().map(|meta| meta.run) {
+        // Operations' ids have the run's number (rule 27).
+        Some(last) if last >= request.number => Err(RunError::NumberTaken { last }),
+        _ => Ok(notes),
+    }
 }
 
 async fn delivered(

@@ -112,18 +112,22 @@ impl Engine {
         Ok(self.run(&header.basis.sync, options))
     }
 
-    /// Takes the model's present state as what the destination has. Nothing is sent.
+    /// Takes the model's present state as what the destination has. Nothing is sent. Where that would forget more records
+    /// than the sync's guards let a run remove, it stops; `allow` has the approvals of such stops.
     ///
     /// # Errors
     /// When the sync is unknown or being run.
-    pub async fn rebaseline(&self, sync: &str) -> Result<Report, Error> {
+    pub async fn rebaseline(&self, sync: &str, allow: Vec<String>) -> Result<Report, Error> {
         self.sync(sync)?;
         let id = self.catalog().sync(sync, self.user(), Utc::now())?.id;
         let lock = self.lock(sync)?.map_err(|holder| Error::Running {
             sync: sync.to_owned(),
             holder,
         })?;
-        let options = RunOptions::default();
+        let options = RunOptions {
+            allow,
+            ..RunOptions::default()
+        };
         let begun = self.begin(id, Cause::Apart(&self.order(&options)))?;
         let run = Underway {
             id,
@@ -271,9 +275,17 @@ impl Engine {
         // Its own order says it by a token, with which the ledger knows whether it was begun.
         request.options.full_resync &= begun.orders.is_empty();
         take(&mut request, &begun.orders);
-        let finished = match job {
-            Job::Run => run::run(request.clone()).await,
-            Job::Rebaseline => run::rebaseline(request.clone()).await,
+        let finished = loop {
+            let finished = match job {
+                Job::Run => run::run(request.clone()).await,
+                Job::Rebaseline => run::rebaseline(request.clone()).await,
+            };
+            // The catalog was lost or restored; the ledger knows better how many runs there were.
+            let Some(last) = finished.number_taken else {
+                break finished;
+            };
+            catalog.renumber_run(begun.run.id, last + 1)?;
+            request.number = last + 1;
         };
         let settle = settle(&finished, &begun, canceller);
         let Finished {
@@ -281,6 +293,7 @@ impl Engine {
             note,
             record,
             planned,
+            ..
         } = finished;
         report.notes.splice(0..0, told(&begun));
         report.notes.extend(left(&report, planned, &begun));
@@ -288,7 +301,7 @@ impl Engine {
             catalog.note_ledger(id, &note)?;
         }
         if let Some(record) = record {
-            let folder = record::folder(request.lock.folder(), begun.run.number);
+            let folder = record::folder(request.lock.folder(), request.number);
             tokio::task::spawn_blocking(move || record.write(&folder))
                 .await
                 .map_err(|error| Error::Broken(error.to_string()))??;

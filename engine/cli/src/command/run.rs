@@ -53,19 +53,19 @@ pub async fn apply(arguments: &Arguments, file: &Path) -> anyhow::Result<Exit> {
 }
 
 fn named(engine: &Engine, run: &Run) -> anyhow::Result<Vec<String>> {
+    if !run.allow.is_empty() && run.syncs.len() != 1 {
+        return Err(Usage("--allow is about one sync: name it".to_owned()).into());
+    }
     if !run.syncs.is_empty() {
         return Ok(run.syncs.clone());
-    }
-    if !run.allow.is_empty() {
-        return Err(Usage("--allow is about one sync: name it".to_owned()).into());
     }
     let syncs = engine.project().syncs.values().filter(|sync| !sync.disabled);
     Ok(syncs.map(|sync| sync.slug.clone()).collect())
 }
 
 /// Takes the present state as delivered.
-pub async fn rebaseline(arguments: &Arguments, sync: &str) -> anyhow::Result<Exit> {
-    let report = engine(arguments)?.rebaseline(sync).await?;
+pub async fn rebaseline(arguments: &Arguments, sync: &str, allow: &[String]) -> anyhow::Result<Exit> {
+    let report = engine(arguments)?.rebaseline(sync, allow.to_vec()).await?;
     match arguments.output {
         Output::Json => output::json(&report)?,
         Output::Text if report.status == Status::Success => {

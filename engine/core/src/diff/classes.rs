@@ -158,7 +158,7 @@ pub(crate) fn changes(connection: &Connection, rules: &Rules<'_>) -> Result<Tall
     if rules.mode == Mode::Update {
         rules.wait_after_no_match(connection)?;
     }
-    if rules.whole && !rules.resync {
+    if rules.whole {
         rules.complete_whole(connection)?;
     }
     rules.keep_ids(connection)?;
@@ -289,11 +289,11 @@ impl Rules<'_> {
 
     fn removal_action(&self, desired: &str) -> String {
         let layout = self.layout;
-        if self.resync {
-            return "'gone'".to_owned();
-        }
         if self.whole {
             return "'replace'".to_owned();
+        }
+        if self.resync {
+            return "'gone'".to_owned();
         }
         match (self.mode, self.on_removed) {
             (Mode::All, _) => "'end'".to_owned(),

@@ -92,6 +92,13 @@ struct Fold<'a> {
 
 impl Fold<'_> {
     fn run(mut self) -> Result<Folded, LedgerError> {
+        // What has no word of its own was accepted: so there must be no row that the journal could not know.
+        let (found, wanted) = (tables::count(self.connection, PLAN)?, self.plan.operations.total());
+        if found != wanted {
+            return Err(LedgerError::Damaged(format!(
+                "its plan has {found} operations and should have {wanted}"
+            )));
+        }
         let ids = self.load()?;
         let tally = self.tally()?;
         let all_missing = tally.all_missing();

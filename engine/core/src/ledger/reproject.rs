@@ -69,9 +69,18 @@ pub(crate) fn copy(
 
 /// Copies what is unsettled into a table of the layout `to`, as [`adopt`] would leave it.
 pub(crate) fn copy_unsettled(connection: &Connection, to: &Layout, into: &str) -> Result<(), WarehouseError> {
+    let keys = to
+        .key
+        .iter()
+        .enumerate()
+        .map(|(index, column)| (format!("k{index}"), &column.data_type));
+    let identity: Vec<_> = keys
+        .chain(to.place.iter().map(|column| ("m".to_owned(), &column.data_type)))
+        .map(|(name, data_type)| format!("TRY_CAST({name} AS {data_type})"))
+        .collect();
     connection.execute(&format!(
         "INSERT INTO {into} SELECT {}, change, kind, op_run, NULL, NULL, state, code, message, field, times, since, run FROM {UNSETTLED}",
-        to.identity("")
+        identity.join(", ")
     ))?;
     Ok(())
 }
@@ -165,7 +174,9 @@ fn settle_unsettled(connection: &Connection, meta: &Meta, to: &Layout) -> Result
     };
     for (before, (name, data_type)) in columns(&meta.layout).into_iter().zip(columns(to)) {
         if before.1 != data_type {
-            connection.execute(&format!("ALTER TABLE {PROPOSED} ALTER {name} TYPE {data_type}"))?;
+            connection.execute(&format!(
+                "ALTER TABLE {PROPOSED} ALTER {name} TYPE {data_type} USING TRY_CAST({name} AS {data_type})"
+            ))?;
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use super::{Place, PlanError};
 use crate::diff::{self, Action, Rules, Tally};
+use crate::ledger::LedgerError;
 use crate::ledger::tables::{self, ENTRIES, UNSETTLED, temporary};
 use crate::mapping::Projection;
 use crate::warehouse::{Connection, WarehouseError};
@@ -131,6 +132,7 @@ pub(super) fn plan(
     projection: &Projection,
     source: Source,
     at: &Place,
+    tally: &Tally,
 ) -> Result<(), PlanError> {
     let layout = rules.layout;
     tables::create_rows(connection, &at.plan, layout)?;
@@ -150,11 +152,15 @@ pub(super) fn plan(
         connection,
         &format!("(SELECT h FROM {} WHERE change <> 'removed')", at.plan),
     )?;
-    if planned == diff::fingerprint_of(connection, &compared(rules))? {
-        Ok(())
-    } else {
-        Err(PlanError::Moved)
+    if planned != diff::fingerprint_of(connection, &compared(rules))? {
+        return Err(PlanError::Moved);
     }
+    let (found, wanted) = (tables::count(connection, &at.plan)?, tally.planned().total());
+    if found != wanted {
+        let message = format!("its plan would have {found} operations and should have {wanted}");
+        return Err(LedgerError::Damaged(message).into());
+    }
+    Ok(())
 }
 
 /// Operations with the model's present rows.

@@ -48,7 +48,7 @@ pub(super) struct Removals {
 }
 
 impl Removals {
-    pub fn read(connection: &Connection, at: &Place, tally: &Tally) -> Result<Self, WarehouseError> {
+    pub fn read(connection: &Connection, at: &Place, meta: &Meta, tally: &Tally) -> Result<Self, WarehouseError> {
         let entries = connection
             .scalar(&format!("SELECT count(*) FROM {} WHERE NOT memory", at.entries))?
             .unwrap_or_default();
@@ -56,7 +56,10 @@ impl Removals {
             return Ok(Self {
                 count: 0,
                 entries,
-                token: "empty-model".into(),
+                token: format!(
+                    "empty-model-{:08x}",
+                    crc32fast::hash(format!("{} {} {entries}", meta.sync, meta.incarnation).as_bytes())
+                ),
             });
         }
         let hash = format!(
@@ -74,7 +77,11 @@ impl Removals {
         Ok(Self {
             count,
             entries,
-            token: format!("removals-{:016x}", sum.unwrap_or_default()),
+            // Of this sync: the same keys may leave another one for another reason.
+            token: format!(
+                "removals-{:016x}",
+                sum.unwrap_or_default() ^ u64::from(crc32fast::hash(meta.sync.as_bytes())) << 16
+            ),
         })
     }
 

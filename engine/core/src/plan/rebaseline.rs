@@ -1,12 +1,12 @@
 //! Rebaseline: the model's present state is declared to be what the destination has (rule 15). Nothing is sent.
 
 use super::build::Source;
-use super::{PlanError, Request, rules_of, unbound};
+use super::{PlanError, Request, Stop, rules_of, unbound};
 use crate::diff;
 use crate::ledger::tables::{self, ENTRIES, PLAN, PROPOSED, UNSETTLED, temporary};
-use crate::ledger::{Ledger, reproject};
+use crate::ledger::{Ledger, Meta, reproject};
 use crate::report::Counts;
-use crate::warehouse::Connection;
+use crate::warehouse::{Connection, WarehouseError};
 
 /// Takes the model's present rows for acknowledged, and settles what is uncertain. Entries of keys that left go; those of
 /// invalid rows stay, unless their place has another owner now.
@@ -37,6 +37,7 @@ pub fn rebaseline(
         unchanged: desired.fingerprint.rows - desired.invalid,
         ..Counts::default()
     };
+    ask(connection, request, &meta, &desired)?;
     connection.transaction::<_, PlanError>(|connection| {
         if meta.layout != *layout {
             let keys_differ = !meta.layout.same_key_columns(layout);
@@ -65,12 +66,24 @@ pub fn rebaseline(
             rows = projection.rows(&source),
             entry = layout.same_entry("e", "d"),
         ))?;
+        // What was shown under older mappings is not known any more, so that it is written again.
+        let kept = format!(
+            "e.* REPLACE (e.uncertain OR e.mapping <> {mapping} AS uncertain, {mapping}::UBIGINT AS mapping)",
+            mapping = meta.mapping,
+        );
         connection.execute(&format!(
-            "INSERT INTO {PLAN} SELECT e.* FROM {ENTRIES} AS e \
+            "INSERT INTO {PLAN} SELECT {kept} FROM {ENTRIES} AS e \
              SEMI JOIN (SELECT * FROM {valid} WHERE fault IS NOT NULL) AS w ON {invalid} \
              ANTI JOIN (SELECT * FROM {valid} WHERE fault IS NULL) AS v ON {taken}",
             invalid = layout.same_key("w", "e"),
             taken = layout.same_place("v", "e"),
+        ))?;
+        // Rule 19: a key that left in insert mode stays remembered.
+        connection.execute(&format!(
+            "INSERT INTO {PLAN} SELECT {kept} FROM {ENTRIES} AS e \
+             ANTI JOIN {valid} AS v ON {here} ANTI JOIN (SELECT * FROM {valid} WHERE fault IS NULL) AS t ON {taken} WHERE e.memory",
+            here = layout.same_key("v", "e"),
+            taken = layout.same_place("t", "e"),
         ))?;
         tables::replace_entries(connection, PLAN)?;
         connection.execute(&format!("DELETE FROM {UNSETTLED}; DELETE FROM {PROPOSED}"))?;
@@ -88,4 +101,43 @@ pub fn rebaseline(
     tables::drop_temporary(connection, &["snapshot"])?;
     ledger.set(meta);
     Ok(counts)
+}
+
+/// Rule 35: to forget what the destination has is no smaller thing than to remove it.
+fn ask(connection: &Connection, request: &Request<'_>, meta: &Meta, desired: &diff::Desired) -> Result<(), PlanError> {
+    let layout = &request.projection.layout;
+    if !meta.layout.same_key_columns(layout) {
+        return Ok(());
+    }
+    let forgotten = connection.query_row::<_, WarehouseError>(
+        &format!(
+            "SELECT count(*), count(*) FILTER (WHERE NOT EXISTS (SELECT 1 FROM {desired} AS d WHERE {same})) \
+             FROM {ENTRIES} AS e WHERE NOT memory",
+            desired = temporary("desired"),
+            same = layout.same_key("d", "e"),
+        ),
+        |row| Ok((row.get::<u64>(0)?, row.get::<u64>(1)?)),
+    )?;
+    let (entries, forgotten) = forgotten.unwrap_or_default();
+    let empty = desired.fingerprint.rows == 0 && entries > 0;
+    let limit = request.sync.guards.max_removed;
+    if !empty && !limit.is_passed(forgotten, entries) {
+        return Ok(());
+    }
+    let name = format!("{} {} {forgotten}", request.sync.slug, meta.sequence);
+    let token = format!("forget-{:08x}", crc32fast::hash(name.as_bytes()));
+    if request.allow.contains(&token) {
+        return Ok(());
+    }
+    Err(PlanError::Stopped(Box::new(Stop {
+        reason: format!(
+            "{forgotten} of {entries} records that the destination has would be forgotten, as the model has {} rows and not theirs; they would never be removed",
+            desired.fingerprint.rows
+        ),
+        token,
+        counts: Counts {
+            queried: desired.fingerprint.rows,
+            ..Counts::default()
+        },
+    })))
 }

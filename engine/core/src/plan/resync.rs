@@ -38,7 +38,7 @@ pub(super) fn decide(meta: &Meta, request: &Request<'_>) -> Result<Resync, PlanE
     // A run that died after its plan has begun what was ordered; what is left of that is continued, and not begun anew.
     let begun = request.full_resync || request.orders.iter().any(|order| !meta.resynced.contains(order));
     if !begun {
-        if !meta.layout.same_match(&request.projection.layout) && !meta.resync_open {
+        if !meta.layout.same_match(&request.projection.layout) {
             return refused(edited_match(meta, request));
         }
         // A switch to insert ends an interrupted one.
@@ -120,7 +120,8 @@ pub(super) fn take_over_layout(
         ..meta.clone()
     };
     if !meta.layout.same_match(new) {
-        // Should this run stop before its plan, the next one still has to send everything.
+        // Should this run stop before its plan, the next one still has to send everything, whatever was resent before.
+        next.epoch += 1;
         next.resync_open = true;
     }
     connection.transaction::<_, PlanError>(|connection| {

@@ -23,6 +23,7 @@ mod modes;
 mod places;
 mod preview;
 mod random;
+mod rebaselines;
 mod retries;
 mod runs;
 mod whole;

@@ -6,7 +6,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::destination::{Destination, OpenError, RunInfo, Settings};
-use crate::ledger::{Ledger, TargetName};
+use crate::ledger::{Ledger, LedgerError, TargetName};
 use crate::mapping::{Layout, Projection};
 use crate::private;
 use crate::project::Project;
@@ -18,6 +18,7 @@ use crate::project::source::Source;
 use crate::project::sync::Sync;
 use crate::warehouse::{Column, Connection, Warehouse, WarehouseOptions};
 
+use super::lock;
 use super::{RunError, RunRequest};
 
 /// What compiling gives.
@@ -30,6 +31,8 @@ pub struct Compiled {
     pub projection: Projection,
     /// Types of text sources' columns, to be kept (rule 16).
     pub pinned: BTreeMap<String, Vec<Column>>,
+    /// What was done with a ledger that cannot be used, for a person to know.
+    pub set_aside: Option<String>,
 }
 
 /// An instance with its ledger.
@@ -63,18 +66,35 @@ pub fn compile(request: &RunRequest, access: Access) -> Result<Compiled, RunErro
         source,
     };
     private::folder(&request.lock.temporary()).map_err(io)?;
-    let mut warehouse = Warehouse::open(&WarehouseOptions {
+    let options = WarehouseOptions {
         memory_limit_bytes: project.settings.memory_limit.0,
         threads: project.settings.threads,
         temp_dir: request.lock.temporary(),
         extension_dirs: request.extensions.clone(),
-    })?;
+    };
+    let mut warehouse = Warehouse::open(&options)?;
     let (path, note) = (request.lock.ledger(), request.note.as_ref());
+    let mut set_aside = None;
     let ledger = match access {
         Access::None => Ledger::default(),
         Access::Read => Ledger::open(&warehouse, &path, false, note)?,
         Access::Write => Ledger::open(&warehouse, &path, true, note)?,
-        Access::Restate => Ledger::open(&warehouse, &path, true, None)?,
+        Access::Restate => match Ledger::open(&warehouse, &path, true, None) {
+            Err(LedgerError::Damaged(why)) => {
+                // Let go of the file before it is moved.
+                warehouse = Warehouse::open(&options)?;
+                let aside = lock::set_aside(&path).map_err(|source| RunError::Io {
+                    path: path.clone(),
+                    source,
+                })?;
+                set_aside = Some(format!(
+                    "the ledger was damaged ({why}); it was set aside as {}",
+                    aside.display()
+                ));
+                Ledger::open(&warehouse, &path, true, None)?
+            }
+            opened => opened?,
+        },
     };
     let known = ledger.meta().map(|meta| meta.pinned.clone()).unwrap_or_default();
     let sources: Vec<&Source> = model
@@ -96,6 +116,7 @@ pub fn compile(request: &RunRequest, access: Access) -> Result<Compiled, RunErro
         connection,
         projection,
         pinned,
+        set_aside,
     })
 }
 

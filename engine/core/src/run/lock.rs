@@ -182,6 +182,25 @@ pub fn folder(state: &Path, sync: &str) -> PathBuf {
     state.join("syncs").join(sync)
 }
 
+/// Moves a file of the state, and its write-ahead log, to a name beside it that is free; gives that name.
+pub(crate) fn set_aside(file: &Path) -> std::io::Result<PathBuf> {
+    let beside = |file: &Path, suffix: &str| {
+        let mut name = file.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let aside = (1..)
+        .map(|number| beside(file, &format!(".aside-{number}")))
+        .find(|path| !path.exists())
+        .ok_or_else(|| std::io::Error::other("no name is free"))?;
+    let log = beside(file, ".wal");
+    if log.exists() {
+        std::fs::rename(&log, beside(&aside, ".wal"))?;
+    }
+    std::fs::rename(file, &aside)?;
+    Ok(aside)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

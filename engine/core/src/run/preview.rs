@@ -7,6 +7,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use crate::delivery;
 use crate::delivery::batch::{Filled, Filler};
 use crate::destination::{Effect, Limits};
+use crate::ledger::Binding;
 use crate::operation::{Kind, Operation};
 use crate::plan::basis::Basis;
 use crate::plan::file::Header;
@@ -55,23 +56,36 @@ pub async fn preview(request: RunRequest, options: PreviewOptions, file: Option<
         connection,
         projection,
         pinned,
+        ..
     } = compiled(&request, Access::Read).await?;
     let interrupter = opened.warehouse.interrupter();
     let (destination, projection) = open(&request, projection, Some(run_info(&request))).await?;
     let target = destination.target().clone();
     let job = request.clone();
+    let account = destination.check_offline().await;
     let plugin = compile::plugin(&request).await?;
     let configuration = compile::configuration(&request, &projection.layout, &plugin)?;
     let (mut preview, batches, planned, basis) = interruptible(&request, &interrupter, move || {
         let mut connection = connection;
+        let mut ledger = opened.ledger;
+        let sync = compile::sync(&job.project, &job.sync)?;
+        let binding = Binding {
+            sync: &sync.slug,
+            renamed_from: sync.renamed_from.as_deref(),
+            target: compile::target_name(&job.project, sync, account)?,
+            accept: false,
+        };
+        // In memory only, as it may not be written.
+        ledger.bind(&mut connection, &binding, &projection.layout)?;
+        let number = ledger.meta().map_or(job.number, |meta| job.number.max(meta.run + 1));
         let planned = plan::preview(
             &mut connection,
-            &opened.ledger,
+            &ledger,
             &plan::Request {
                 projection: &projection,
                 sync: compile::sync(&job.project, &job.sync)?,
                 target: &target,
-                run: job.number,
+                run: number,
                 full_resync: job.options.full_resync,
                 orders: &job.options.orders,
                 force: job.options.force,
@@ -80,10 +94,10 @@ pub async fn preview(request: RunRequest, options: PreviewOptions, file: Option<
                 plugin: Some(&plugin),
             },
         )?;
-        let (ledger, fingerprint) = plan::basis_of(&connection, &opened.ledger, &planned)?;
+        let (ledger, fingerprint) = plan::basis_of(&connection, &ledger, &planned)?;
         let basis = Basis {
             sync: job.sync.clone(),
-            run: job.number,
+            run: number,
             configuration,
             ledger,
             operations: planned.counts.planned,
@@ -101,12 +115,15 @@ pub async fn preview(request: RunRequest, options: PreviewOptions, file: Option<
         } else {
             (Vec::new(), connection)
         };
+        let unknown_ids = (options.requests && basis.ledger.is_none()).then(|| {
+            "the idempotency keys of a first run are others than shown here: the ledger has no name yet".to_owned()
+        });
         let preview = Preview {
             counts: planned.counts,
             sample,
             invalid,
             requests: Vec::new(),
-            notes: planned.notes.clone(),
+            notes: planned.notes.clone().into_iter().chain(unknown_ids).collect(),
             digest: None,
         };
         Ok((preview, batches, (planned, connection), basis))

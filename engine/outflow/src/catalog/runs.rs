@@ -107,6 +107,15 @@ impl Catalog {
         })
     }
 
+    /// Gives a run another number, past those that its ledger knows of.
+    ///
+    /// # Errors
+    /// When the catalog cannot be written.
+    pub fn renumber_run(&self, run: i64, number: u64) -> Result<(), CatalogError> {
+        self.write(|tx| tx.execute("UPDATE runs SET number = ? WHERE id = ?", params![stored(number), run]))
+            .map(drop)
+    }
+
     /// Ends a run with its report, and settles the orders that it took. A run that has an end keeps it: whoever lost its
     /// place records nothing (rule 30).
     ///

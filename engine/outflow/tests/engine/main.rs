@@ -84,6 +84,20 @@ async fn runs_are_numbered_counted_and_listed() {
 }
 
 #[tokio::test]
+async fn rule_27_after_a_lost_catalog_numbers_go_on_from_the_ledger() {
+    let fixture = Fixture::new("");
+    assert_eq!(run(&fixture.engine()).await.number, 1);
+    for name in ["catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm"] {
+        let _ = std::fs::remove_file(fixture.folder.path().join(".outflow").join(name));
+    }
+    fixture.write("people.csv", "id,name\n1,Ann\n2,Bo\n");
+    let engine = fixture.engine();
+    let report = run(&engine).await;
+    assert_eq!((report.number, report.counts.succeeded.changed), (2, 1));
+    assert_eq!(engine.runs(SYNC, 9).unwrap()[0].number, 2);
+}
+
+#[tokio::test]
 async fn an_unknown_sync_is_told_with_those_that_there_are() {
     let engine = Fixture::new("").engine();
     let error = engine.run("people", RunOptions::default()).wait().await.unwrap_err();

@@ -156,3 +156,45 @@ fn rule_40_a_value_without_a_json_form_makes_its_row_invalid() {
     assert_eq!(done.sent(), ["upsert 2 {\"n\":2.5}"]);
     assert_eq!(done.planned.counts.invalid, 1);
 }
+
+#[test]
+fn rule_14_a_collation_of_the_source_makes_no_two_rows_the_same() {
+    let mut world = World::new();
+    let model = |rows: &str| format!("SELECT id COLLATE NOCASE AS id, n FROM (VALUES {rows}) AS t(id, n)");
+    world.sql = model("('A', 1), ('a', 2), ('b', 3), ('c', 4)");
+    assert_eq!(world.run().heads(), ["upsert A", "upsert a", "upsert b", "upsert c"]);
+    world.sql = model("('A', 1), ('B', 3), ('c', 5)");
+    assert_eq!(world.run().heads(), ["delete a", "delete b", "upsert B", "upsert c"]);
+    assert!(world.run().planned.shortcut);
+    // Nor of the match value.
+    let mut world = World::matched();
+    let model =
+        |rows: &str| format!("SELECT id, email COLLATE NOCASE AS email, n FROM (VALUES {rows}) AS t(id, email, n)");
+    world.sql = model("(1, 'x', 1), (2, 'X', 1)");
+    assert_eq!(world.run().heads(), ["upsert x", "upsert X"]);
+}
+
+#[test]
+fn rule_04_a_plan_with_rows_that_no_journal_knows_is_not_folded() {
+    let mut world = World::new();
+    world.rows("(1, 'a', 1)");
+    let warehouse = world.warehouse();
+    let mut connection = warehouse.connect().unwrap();
+    let mut ledger = world.open(&warehouse, None).unwrap();
+    let planned = world.plan(&warehouse, &mut connection, &mut ledger).unwrap();
+    let operations = planned.operations(connection.try_clone().unwrap()).next(9).unwrap();
+    let operations: Vec<_> = operations.into_iter().map(|planned| planned.operation).collect();
+    world.journal(&planned, &operations, &|_: &Operation| Answer::Accept);
+    connection
+        .execute("INSERT INTO ledger.main.plan SELECT * REPLACE (1 AS ordinal, 7 AS k0) FROM ledger.main.plan")
+        .unwrap();
+    let error = ledger
+        .fold(&mut connection, Reader::open(&world.journal_path()).unwrap())
+        .unwrap_err();
+    assert!(error.to_string().contains("should have 1"), "{error}");
+    assert_eq!(
+        tables::count(&connection, ENTRIES).unwrap(),
+        0,
+        "nothing was taken for accepted"
+    );
+}

@@ -287,3 +287,39 @@ fn rule_08_a_ledger_of_the_first_format_is_brought_up_to_date() {
     assert!(world.run().planned.shortcut);
     assert_eq!(world.rows("(1, 'a', 1), (2, 'b', 3)").run().heads(), ["upsert 2"]);
 }
+
+#[test]
+fn rule_22_another_match_field_is_not_forgotten_by_a_resync_that_stops() {
+    let mut world = world();
+    world.sync.match_on = Some(Match {
+        from: "email".into(),
+        to: "mail".into(),
+    });
+    world.full_resync = true;
+    // A guard stops it, after the entries were brought into the new layout.
+    assert!(matches!(
+        world.rows("").run_with(|_| Answer::Accept),
+        Err(PlanError::Stopped(_))
+    ));
+    world.full_resync = false;
+    assert_eq!(
+        world.rows("(1, 'a', 1), (2, 'b', 2)").run().heads(),
+        ["upsert a", "upsert b"]
+    );
+    assert!(world.run().planned.shortcut);
+}
+
+#[test]
+fn rule_22_another_match_field_in_the_middle_of_a_resync_starts_it_anew() {
+    let mut world = world();
+    world.full_resync = true;
+    world.run_with(of(Answer::NotSent, "2")).unwrap();
+    world.full_resync = false;
+    world.sync.match_on = Some(Match {
+        from: "email".into(),
+        to: "mail".into(),
+    });
+    assert!(matches!(world.run_with(|_| Answer::Accept), Err(PlanError::Refused(_))));
+    world.full_resync = true;
+    assert_eq!(world.run().heads(), ["upsert a", "upsert b"]);
+}

@@ -206,33 +206,3 @@ fn rule_22_a_full_resync_that_does_harm_is_refused_unless_forced() {
         Err(PlanError::Refused(_))
     ));
 }
-
-#[test]
-fn rule_15_rebaseline_takes_the_present_state_without_sending() {
-    let mut world = World::matched();
-    world.rows("(1, 'a', 1), (2, 'b', 2)").run();
-    world
-        .rows("(1, 'a', 5), (3, 'c', 3), (4, 'd', 4)")
-        .run_with(|_| Answer::Unknown)
-        .unwrap();
-    let warehouse = world.warehouse();
-    let mut connection = warehouse.connect().unwrap();
-    let mut ledger = world.open(&warehouse, None).unwrap();
-    let projection = world.project(&warehouse);
-    let counts = rebaseline(&mut connection, &mut ledger, &world.request(&projection)).unwrap();
-    assert_eq!(counts.unchanged, 3);
-    drop((connection, ledger, warehouse));
-    assert_eq!(
-        world.entries(),
-        [
-            "{\"id\":1} \"a\" {\"n\":5} assumed",
-            "{\"id\":3} \"c\" {\"n\":3} assumed",
-            "{\"id\":4} \"d\" {\"n\":4} assumed"
-        ]
-    );
-    assert!(world.run().planned.shortcut);
-    assert_eq!(
-        world.rows("(1, 'a', 6), (3, 'c', 3)").run().heads(),
-        ["delete d", "upsert a"]
-    );
-}

@@ -79,3 +79,24 @@ fn stop(result: Result<Done, PlanError>) -> Stop {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn rule_09_a_full_resync_keeps_the_record_of_a_key_whose_rows_are_invalid() {
+    let mut world = world();
+    world.rows("(1, 'a', 1), (2, 'b', 2)").run();
+    world.full_resync = true;
+    let done = world.rows("(1, 'a', 1), (2, 'b', 2), (2, 'b', 3)").run();
+    assert_eq!(done.sent(), ["upsert 1 {\"n\":1}", "upsert 2 {\"n\":2}"]);
+    assert_eq!(world.entries().len(), 2);
+}
+
+#[test]
+fn rule_35_a_full_resync_of_a_whole_target_is_guarded_too() {
+    let mut world = world();
+    world.rows("(1, 'a', 1), (2, 'b', 2), (3, 'c', 3)").run();
+    world.sync.guards.max_removed = Threshold { share: 0.3, rows: 1 };
+    world.full_resync = true;
+    world.allow = vec![stop(world.rows("(1, 'a', 1)").run_with(|_| Answer::Accept)).token];
+    assert_eq!(world.run().heads(), ["upsert 1"]);
+    assert_eq!(world.entries().len(), 1);
+}

@@ -89,3 +89,79 @@ async fn rule_16_a_row_that_cannot_be_read_fails_the_run() {
     assert_eq!(run.report.status, Status::Failed, "{:?}", run.report);
     assert_eq!(world.crm.take_sent(), [""; 0]);
 }
+
+#[tokio::test]
+async fn rule_07_rebaseline_replaces_a_ledger_that_cannot_be_read() {
+    for damage in [&b"no database"[..], b""] {
+        let mut world = World::new(MIRROR);
+        world.rows("1,Ann\n2,Bob\n");
+        world.run().await;
+        world.crm.take_sent();
+        let whole = std::fs::read(world.ledger()).unwrap();
+        let cut = if damage.is_empty() {
+            &whole[..whole.len() / 2]
+        } else {
+            damage
+        };
+        std::fs::write(world.ledger(), cut).unwrap();
+        let run = world.run().await.report;
+        let message = run.message.unwrap();
+        assert_eq!(run.status, Status::Failed, "{message}");
+        assert!(
+            message.contains("damaged") && message.contains("rebaseline"),
+            "{message}"
+        );
+        let declared = world.rebaseline().await.report;
+        assert_eq!(declared.status, Status::Success, "{declared:?}");
+        assert!(declared.notes[0].contains("set aside"), "{:?}", declared.notes);
+        world.rows("1,Ann\n2,Bo\n");
+        world.run().await;
+        assert_eq!(world.crm.take_sent(), ["upsert 2"]);
+    }
+}
+
+/// The journal of a stopped run, and no ledger that it goes with any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_07_rebaseline_sets_a_journal_aside_that_goes_with_no_ledger() {
+    let mut world = World::new(MIRROR);
+    world.rows("1,Ann\n2,Bob\n");
+    world.crm.stall_after(Some(0));
+    let request = world.request();
+    let stopped = tokio::time::timeout(Duration::from_secs(2), crate::run::run(request)).await;
+    assert!(stopped.is_err());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    world.crm.stall_after(None);
+    std::fs::remove_file(world.ledger()).unwrap();
+    let run = world.run().await.report;
+    assert_eq!(run.status, Status::Failed, "{run:?}");
+    let declared = world.rebaseline().await.report;
+    assert_eq!(declared.status, Status::Success, "{declared:?}");
+    assert!(declared.notes[0].contains("set aside"), "{:?}", declared.notes);
+    assert_eq!(world.run().await.report.counts.changes.total(), 0);
+}
+
+#[tokio::test]
+async fn rule_27_a_number_that_the_ledger_knows_is_not_used_again() {
+    let mut world = World::new(MIRROR);
+    world.rows("1,Ann\n");
+    let number = {
+        world.run().await;
+        world.request().number
+    };
+    let mut request = world.request();
+    request.number = number - 1;
+    world.rows("1,Anna\n");
+    let finished = crate::run::run(request).await;
+    assert_eq!(finished.number_taken, Some(1));
+    assert_eq!(world.crm.take_sent(), ["upsert 1"], "the second run sent nothing");
+}
+
+#[tokio::test]
+async fn rule_11_a_preview_refuses_another_type_of_key_as_the_run_does() {
+    let mut world = World::new(MIRROR);
+    world.rows("1,Ann\n");
+    world.run().await;
+    world.key_as_text();
+    let error = world.preview().await.unwrap_err().to_string();
+    assert!(error.contains("was BIGINT and is VARCHAR"), "{error}");
+}

@@ -65,6 +65,11 @@ impl World {
         self.write("people.csv", &format!("id,name\n{rows}"));
     }
 
+    /// The model's key is a text from now on.
+    pub fn key_as_text(&self) {
+        self.write("models/people.sql", "SELECT id::VARCHAR AS id, name FROM people\n");
+    }
+
     /// The source's file is gone.
     pub fn remove_source(&self) {
         std::fs::remove_file(self.folder.path().join("people.csv")).unwrap();
