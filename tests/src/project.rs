@@ -41,7 +41,7 @@ impl Project {
         )?;
         project.write("models/people.sql", "SELECT * FROM people\n")?;
         project.write("models/people.yml", &format!("source: people\nkey: {key}\n"))?;
-        project.write("destinations/receiver.yml", &destination(origin))?;
+        project.point_to(origin)?;
         project.sync(sync)?;
         Ok(project)
     }
@@ -55,6 +55,14 @@ impl Project {
             &format!("syncs/{SYNC}.yml"),
             &format!("model: people\ndestination: receiver\n{lines}\n"),
         )
+    }
+
+    /// Replaces the destination's file: the receiver is there.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn point_to(&self, origin: &str) -> Result<()> {
+        self.write("destinations/receiver.yml", &destination(origin))
     }
 
     /// Replaces the source's file.

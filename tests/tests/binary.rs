@@ -100,7 +100,7 @@ fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
 /// Every wrong input: what is changed, and what the message says. Nothing is sent, and the next run does all the work.
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_input_is_told_by_its_place_and_changes_nothing() {
-    let cases: [(&str, &str, &str, i32); 13] = [
+    let cases: [(&str, &str, &str, i32); 15] = [
         (
             "destinations/receiver.yml",
             "plugin: htttp\nconfig: {}\n",
@@ -171,8 +171,20 @@ async fn wrong_input_is_told_by_its_place_and_changes_nothing() {
         (
             "destinations/receiver.yml",
             "plugin: http\nconfig: {base_url: \"http://127.0.0.1:1\", upsert: {method: POST, path: /x}, delete: {method: DELETE, path: /x}}\nallow: [\"https://elsewhere.example.com\"]\n",
-            "http://127.0.0.1:1 is not granted",
-            1,
+            "destinations/receiver.yml:3:8: allow: http://127.0.0.1:1 is not granted",
+            2,
+        ),
+        (
+            "destinations/receiver.yml",
+            "plugin: file\nconfig: {mode: changes, format: csv, path: \"{run}.csv\"}\n",
+            "destinations/receiver.yml:1:1: folder: the plugin `file` writes files and needs a folder",
+            2,
+        ),
+        (
+            "syncs/people-to-receiver.yml",
+            "model: people\ndestination: receiver\nobject: people\nmappings: [{from: name, to: name}]\n",
+            "syncs/people-to-receiver.yml:3:9: object: the plugin `http` has no objects",
+            2,
         ),
     ];
     for (file, wrong, message, exit) in cases {
@@ -222,6 +234,157 @@ async fn a_missing_secret_and_an_unknown_sync_are_told() {
         text(&output)
     );
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_07_records_at_another_service_are_not_taken_for_those_that_were_sent() {
+    let (receiver, project) = fixture(MIRROR, "1,Ann\n2,Bob\n").await;
+    project.run(&[]).unwrap();
+    let other = Receiver::start().await.unwrap();
+    other.edit(&json!(2), Some(json!({"name": "not ours"})));
+    project.point_to(&other.origin()).unwrap();
+    project.rows("id,name\n1,Ann\n").unwrap();
+    let (report, exit) = project.run(&[]).unwrap();
+    let message = report.message.unwrap();
+    for part in [
+        &receiver.origin(),
+        &other.origin(),
+        "outflow run people-to-receiver --same-target",
+    ] {
+        assert!(message.contains(part), "`{part}` is not in `{message}`");
+    }
+    assert_eq!((exit, other.received()), (1, 0));
+    let plan = project.outflow(&["plan", SYNC]).unwrap();
+    assert!(text(&plan).contains("--same-target"), "{}", text(&plan));
+    // A person says that these are the same records under a new address: what was pending is sent there.
+    let plan = project.outflow(&["plan", SYNC, "--same-target"]).unwrap();
+    assert_eq!(plan.status.code(), Some(0), "{}", text(&plan));
+    let (report, _) = project.run(&["--same-target"]).unwrap();
+    assert_eq!(report.counts.succeeded.removed, 1, "{report:?}");
+    assert!(report.notes[0].contains(&other.origin()), "{report:?}");
+    assert!(other.records().is_empty());
+    let (report, _) = project.run(&[]).unwrap();
+    assert_eq!(report.status.as_str(), "success", "{report:?}");
+    project.point_to(&receiver.origin()).unwrap();
+    assert_eq!(project.run(&[]).unwrap().1, 1, "it is bound to the new address");
+    // Or that the records there are as the model says.
+    let _ = receiver.take_received();
+    let output = project.outflow(&["rebaseline", SYNC]).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let (report, exit) = project.run(&[]).unwrap();
+    assert_eq!((report.counts.changes.total(), exit), (0, 0), "{report:?}");
+    assert!(receiver.take_received().is_empty());
+}
+
+const FILE: &str = "plugin: file\nfolder: out\nconfig: {mode: mirror, format: csv, path: people.csv}\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_07_another_path_or_folder_is_another_place() {
+    let (_receiver, project) = fixture("mappings: [{from: name, to: name}]", "1,Ann\n").await;
+    project.write("destinations/receiver.yml", FILE).unwrap();
+    assert_eq!(project.run(&[]).unwrap().1, 0);
+    for (was, is, place) in [
+        ("people.csv", "others.csv", "out/others.csv"),
+        ("folder: out", "folder: away", "away/people.csv"),
+    ] {
+        project
+            .write("destinations/receiver.yml", &FILE.replace(was, is))
+            .unwrap();
+        let (report, exit) = project.run(&[]).unwrap();
+        let message = report.message.unwrap();
+        assert!(
+            message.contains("`out/people.csv`") && message.contains(place),
+            "{message}"
+        );
+        assert_eq!(exit, 1);
+        assert!(!project.path().join(place).exists());
+    }
+    project.write("destinations/receiver.yml", FILE).unwrap();
+    assert_eq!(project.run(&[]).unwrap().1, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_syncs_that_would_replace_each_others_file_are_refused() {
+    let sync = "model: people\ndestination: receiver\nmappings: [{from: name, to: name}]\n";
+    let (_receiver, project) = fixture("mappings: [{from: name, to: name}]", "1,Ann\n").await;
+    for (path, shared) in [("people.csv", true), ("{sync}.csv", false)] {
+        project
+            .write(
+                "destinations/receiver.yml",
+                &FILE.replace("people.csv", &format!("\"{path}\"")),
+            )
+            .unwrap();
+        project.write("syncs/again.yml", sync).unwrap();
+        let output = project.outflow(&["validate"]).unwrap();
+        let told = text(&output);
+        assert_eq!(output.status.code(), Some(if shared { 2 } else { 0 }), "{told}");
+        if shared {
+            for part in [
+                "syncs/again.yml:2:14: destination: the sync `people-to-receiver` writes to `out/people.csv` as well",
+                "the sync `again` writes to `out/people.csv` as well",
+            ] {
+                assert!(told.contains(part), "`{part}` is not in\n{told}");
+            }
+            // Whoever comes first has it.
+            assert_eq!(project.outflow(&["run", "again"]).unwrap().status.code(), Some(0));
+            for command in ["plan", "run", "rebaseline"] {
+                let output = project.outflow(&[command, SYNC]).unwrap();
+                assert_eq!(output.status.code(), Some(2), "{command}: {}", text(&output));
+                assert!(text(&output).contains("the sync `again` writes to `out/people.csv` as well"));
+            }
+            project
+                .write("syncs/again.yml", &format!("{sync}disabled: true\n"))
+                .unwrap();
+            assert_eq!(project.outflow(&["validate"]).unwrap().status.code(), Some(0));
+            assert_eq!(project.run(&[]).unwrap().1, 0);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_log_is_not_replaced_by_a_run_that_lost_its_state() {
+    let (_receiver, project) = fixture("mappings: [{from: name, to: name}]", "1,Ann\n").await;
+    let log = "plugin: file\nfolder: out\nconfig: {mode: changes, format: jsonl, path: \"1.jsonl\"}\n";
+    project
+        .write("destinations/receiver.yml", &log.replace("1.jsonl", "{run}.jsonl"))
+        .unwrap();
+    project.run(&[]).unwrap();
+    let file = project.path().join("out/1.jsonl");
+    let before = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_dir_all(project.path().join(".outflow")).unwrap();
+    project.rows("id,name\n2,Bob\n").unwrap();
+    // Wherever the numbers begin again, the file that is there stays.
+    let (report, _) = project.run(&[]).unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
+    if report.number == 1 {
+        let message = report.message.unwrap();
+        assert!(
+            message.contains("`1.jsonl`") && message.contains("never replaced"),
+            "{message}"
+        );
+        assert_eq!(report.status.as_str(), "failed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugins_example_is_valid() {
+    let (_receiver, project) = fixture("mappings: [{from: name, to: name}]", "1,Ann\n").await;
+    for plugin in ["http", "file"] {
+        let output = project
+            .outflow(&["plugin", "inspect", plugin, "--output", "json"])
+            .unwrap();
+        let description: Value = serde_json::from_slice(&output.stdout).unwrap();
+        project
+            .write("destinations/receiver.yml", description["example"].as_str().unwrap())
+            .unwrap();
+        let mut validate = project.command(&["validate"]).unwrap();
+        let output = validate.env("CRM_TOKEN", TOKEN).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{plugin}: {}", text(&output));
+        let shown = text(&project.outflow(&["plugin", "inspect", plugin]).unwrap());
+        for part in ["mirror (upsert, delete)", "clear (clear)", "an example:", "plugin: "] {
+            assert!(shown.contains(part), "`{part}` is not in\n{shown}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -118,6 +118,9 @@ pub struct Plan {
     /// Plan as a run with this approval of a stopped run.
     #[arg(long, value_name = "APPROVAL")]
     pub allow: Vec<String>,
+    /// Plan although the sync's target is another than before: it has the same records, under a new address.
+    #[arg(long)]
+    pub same_target: bool,
     /// Plan every row again.
     #[arg(long)]
     pub full_resync: bool,
@@ -144,6 +147,9 @@ pub struct Run {
     /// Let a stopped run through: the approval that it printed.
     #[arg(long, value_name = "APPROVAL")]
     pub allow: Vec<String>,
+    /// Go on although the sync's target is another than before: it has the same records, under a new address.
+    #[arg(long)]
+    pub same_target: bool,
     /// Fail instead of waiting where the sync is running already.
     #[arg(long)]
     pub no_wait: bool,

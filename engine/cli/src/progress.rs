@@ -18,6 +18,9 @@ pub async fn follow(mut run: RunHandle, sync: &str) -> Result<Report, outflow::E
     bar.set_style(ProgressStyle::default_spinner());
     bar.enable_steady_tick(Duration::from_millis(120));
     let mut ended = std::pin::pin!(run.wait());
+    // One future for the whole run: a signal that comes while no such future is waiting is lost.
+    let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut interrupted = false;
     let report = loop {
         tokio::select! {
             report = &mut ended => break report,
@@ -29,7 +32,8 @@ pub async fn follow(mut run: RunHandle, sync: &str) -> Result<Report, outflow::E
                     bar.set_message(format!("{sync}: {message}"));
                 }
             },
-            _ = tokio::signal::ctrl_c() => {
+            _ = &mut interrupt, if !interrupted => {
+                interrupted = true;
                 bar.set_message(format!("{sync}: stopping, what is in flight is waited for"));
                 control.cancel();
             }

@@ -106,6 +106,18 @@ pub struct Target {
     pub matching: bool,
     /// Whether the plugin wants `finish` and `abort`.
     pub finish: bool,
+    /// Whether it writes files. Two syncs that write the same ones lose each other's records.
+    pub folder: bool,
+    /// Where the records are (rule 7): two configurations have it in common exactly where they write the same records.
+    pub identity: String,
+}
+
+impl Target {
+    /// Its identity, where no other sync may write there: what this one writes replaces what is there.
+    #[must_use]
+    pub fn exclusive(&self) -> Option<&str> {
+        (self.whole || self.folder).then_some(&self.identity)
+    }
 }
 
 /// A secret that a plugin can use.
@@ -130,8 +142,12 @@ pub struct Description {
     pub summary: String,
     /// A JSON Schema of the destination's `config`.
     pub config_schema: serde_json::Value,
+    /// A destination's file that uses it, in YAML.
+    pub example: String,
     /// The secrets that it can use; with none listed, any name may be given.
     pub secrets: Vec<SecretNeed>,
+    /// The kinds of operations that it takes under one configuration or another.
+    pub kinds: Vec<Kind>,
 }
 
 /// Where a secret's value comes from. The value itself is read by the host of the plugins, once per run.
@@ -159,11 +175,20 @@ pub struct Grants {
     pub base: PathBuf,
 }
 
+impl Grants {
+    /// A path in the granted folder, if one is granted, as it stays when the project is moved: from the project's folder
+    /// on, where it is inside.
+    #[must_use]
+    pub fn place(&self, path: &str) -> Option<String> {
+        let folder = self.folder.as_ref()?;
+        let folder: PathBuf = folder.strip_prefix(&self.base).unwrap_or(folder).components().collect();
+        Some(folder.join(path).display().to_string())
+    }
+}
+
 /// The run that a destination is opened for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunInfo {
-    /// The sync's slug.
-    pub sync: String,
     /// The run's number within the sync, from 1.
     pub number: u64,
     /// When it started, in milliseconds since 1970 (UTC).
@@ -183,17 +208,47 @@ pub struct Settings {
     pub match_field: Option<String>,
     /// What the destination's file grants.
     pub grants: Grants,
-    /// The run; absent when the destination is only checked or described.
+    /// The sync's slug.
+    pub sync: String,
+    /// The run; absent when the destination is only checked.
     pub run: Option<RunInfo>,
 }
 
-/// Something wrong in a destination's `config`.
+/// Which of the settings something is wrong with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Subject {
+    /// The destination's `config`.
+    Config,
+    /// The sync's `object`.
+    Object,
+    /// The sync's mappings.
+    Fields,
+    /// The sync's match field.
+    MatchField,
+}
+
+/// Something wrong in the settings, as a plugin tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// A JSON pointer into `config`, empty for the whole.
+    /// Which of them.
+    pub subject: Subject,
+    /// A JSON pointer into `config`, empty for the whole and for other subjects.
     pub path: String,
     /// What is wrong, and what would be right.
     pub message: String,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let subject = match self.subject {
+            Subject::Config => "config",
+            Subject::Object => "object",
+            Subject::Fields => "mappings",
+            Subject::MatchField => "match",
+        };
+        write!(f, "{subject}{}: {}", self.path, self.message)
+    }
 }
 
 /// Why a destination cannot be opened.
@@ -215,9 +270,17 @@ pub enum OpenError {
         /// What is wrong with the file.
         message: String,
     },
-    /// The plugin refuses the configuration.
-    #[error("the plugin refuses its configuration: {}", .0.iter().map(|p| format!("config{}: {}", p.path, p.message)).collect::<Vec<_>>().join("; "))]
-    Config(Vec<Problem>),
+    /// The plugin refuses its settings.
+    #[error("the plugin refuses its settings: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Settings(Vec<Problem>),
+    /// The destination's file does not grant what the plugin needs.
+    #[error("{field}: {message}")]
+    Grant {
+        /// The file's field: `allow`, `folder` or `secrets.NAME`.
+        field: String,
+        /// What is missing.
+        message: String,
+    },
     /// A secret has no value. The message names the secret and its source, never a value.
     #[error("{0}")]
     Secret(String),
@@ -261,6 +324,8 @@ pub enum Effect {
         from: String,
         /// The new one.
         to: String,
+        /// Whether a file that is there already is replaced.
+        replace: bool,
     },
     /// A file goes.
     Remove {
@@ -310,4 +375,32 @@ pub trait Destination: Send + Sync {
 
     /// Leaves nothing half done behind after a run that stopped early. Failures are logged, nothing depends on it.
     async fn abort(&self);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rule_07_a_place_in_the_granted_folder_stays_when_the_project_is_moved() {
+        let place = |base: &str, folder: &str| {
+            let grants = Grants {
+                folder: Some(PathBuf::from(base).join(folder)),
+                base: base.into(),
+                ..Grants::default()
+            };
+            grants.place("{sync}/x.csv")
+        };
+        for base in ["/here", "/there/project"] {
+            for folder in ["out", "out/", "./out"] {
+                assert_eq!(
+                    place(base, folder).as_deref(),
+                    Some("out/{sync}/x.csv"),
+                    "{base} {folder}"
+                );
+            }
+            assert_eq!(place(base, "/data").as_deref(), Some("/data/{sync}/x.csv"));
+        }
+        assert_eq!(Grants::default().place("x.csv"), None);
+    }
 }

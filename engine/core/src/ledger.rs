@@ -44,8 +44,19 @@ pub struct Binding<'a> {
     pub renamed_from: Option<&'a str>,
     /// The target. An account that is not known (in a preview) is not compared.
     pub target: TargetName,
-    /// Whether a person said that another target is the same place under a new address, or starts over (rebaseline).
-    pub accept: bool,
+    /// What may be another than it was.
+    pub accept: Accept,
+}
+
+/// What a person said of a ledger that is about something else (rule 7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accept {
+    /// Nothing: it must be about the same.
+    Nothing,
+    /// Another target is the same place under a new address.
+    SameTarget,
+    /// What the ledger says is replaced by a declaration (rebaseline), so target and key may be others.
+    Anew,
 }
 
 /// Why a ledger cannot be used.
@@ -112,9 +123,11 @@ pub enum LedgerError {
     },
     /// It is about another target.
     #[error(
-        "the ledger is about {found}, and the sync now goes to {wanted}; if that has the same records under a new address, or none, say so by `outflow rebaseline SYNC` and then `outflow run SYNC --full-resync`; else give the sync a new name"
+        "the ledger is about {found}, and the sync now goes to {wanted}. If those are the same records under a new address: outflow run {sync} --same-target. If they are others, give the sync a new name, or say by `outflow rebaseline {sync}` that they are as the model says (and if there are none yet, then `outflow run {sync} --full-resync`)"
     )]
     OtherTarget {
+        /// The sync.
+        sync: String,
         /// Its target.
         found: Box<TargetName>,
         /// The present one.
@@ -171,7 +184,14 @@ impl Ledger {
         if !exists && !writable {
             return Ok(Self { meta: None, writable });
         }
-        warehouse.attach_ledger(path, !writable).map_err(damaged)?;
+        Self::attach(warehouse, path, writable, note).map_err(|error| match error {
+            LedgerError::Warehouse(error) => damaged(error),
+            other => other,
+        })
+    }
+
+    fn attach(warehouse: &Warehouse, path: &Path, writable: bool, note: Option<&Note>) -> Result<Self, LedgerError> {
+        warehouse.attach_ledger(path, !writable)?;
         let mut connection = warehouse.connect()?;
         let mut meta = Meta::read(&connection)?;
         if let Some(meta) = &mut meta {
@@ -292,10 +312,12 @@ impl Ledger {
                 wanted: binding.sync.to_owned(),
             });
         }
+        let before = meta.target.clone();
         binding.sync.clone_into(&mut meta.sync);
         if !same_target(&meta.target, &binding.target) {
-            if !binding.accept {
+            if binding.accept == Accept::Nothing {
                 return Err(LedgerError::OtherTarget {
+                    sync: binding.sync.to_owned(),
                     found: Box::new(meta.target.clone()),
                     wanted: Box::new(binding.target.clone()),
                 });
@@ -305,11 +327,17 @@ impl Ledger {
         if meta.target.account.is_none() {
             meta.target.account.clone_from(&binding.target.account);
         }
-        if !binding.accept {
-            key_change(&meta.layout, layout).map_or(Ok(()), |message| Err(LedgerError::OtherKey { message }))
-        } else {
-            Ok(())
+        meta.target.identity.clone_from(&binding.target.identity);
+        if binding.accept != Accept::Anew
+            && let Some(message) = key_change(&meta.layout, layout)
+        {
+            return Err(LedgerError::OtherKey { message });
         }
+        if self.writable && binding.accept != Accept::Anew && before != meta.target {
+            // At once: a run that finds nothing to do commits nothing else.
+            connection.transaction::<_, LedgerError>(|connection| Ok(meta.write(connection)?))?;
+        }
+        Ok(())
     }
 
     /// What it says of itself; nothing before a first run.
@@ -374,13 +402,10 @@ fn foreign(path: &Path, message: String) -> LedgerError {
     }
 }
 
-/// The same plugin, object and, where both are known, account.
+/// The same plugin, object and, where both are known, place and account.
 fn same_target(a: &TargetName, b: &TargetName) -> bool {
-    let account = match (&a.account, &b.account) {
-        (Some(a), Some(b)) => a == b,
-        _ => true,
-    };
-    a.plugin == b.plugin && a.object == b.object && account
+    let same = |a: &Option<String>, b: &Option<String>| a.is_none() || b.is_none() || a == b;
+    a.plugin == b.plugin && a.object == b.object && same(&a.identity, &b.identity) && same(&a.account, &b.account)
 }
 
 /// How the key differs, other than by widening.

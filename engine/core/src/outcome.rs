@@ -32,6 +32,8 @@ pub enum Outcome {
     Retry {
         /// How long to wait at least.
         after: Option<Duration>,
+        /// What stood in the way, where the plugin tells it.
+        reason: Option<String>,
     },
     /// It may have been applied.
     Unknown {

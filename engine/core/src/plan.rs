@@ -331,6 +331,7 @@ pub fn preview(connection: &mut Connection, ledger: &Ledger, request: &Request<'
     let mut notes = Vec::new();
     let name = TargetName {
         plugin: String::new(),
+        identity: None,
         account: None,
         object: None,
     };

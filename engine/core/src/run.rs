@@ -20,7 +20,7 @@ use crate::delivery::budgets::Budgets;
 use crate::delivery::{Delivered, Delivery, End, deliver};
 use crate::destination::{Destination, OpenError, Plugins, RunInfo};
 use crate::journal::{FORMAT, Header, Journal, JournalError, Reader};
-use crate::ledger::{Binding, Folded, Ledger, LedgerError, Note};
+use crate::ledger::{Accept, Binding, Folded, Ledger, LedgerError, Note, TargetName};
 use crate::outcome::Failure;
 use crate::plan::basis::Expected;
 use crate::plan::file::PlanFileError;
@@ -55,10 +55,28 @@ pub struct RunRequest {
     pub options: RunOptions,
     /// What the catalog remembers of the ledger (rule 7).
     pub note: Option<Note>,
+    /// Who writes where, over all syncs.
+    pub claims: Arc<dyn Claims>,
     /// How it is watched and stopped.
     pub control: Control,
     /// Folders with DuckDB's extensions.
     pub extensions: Vec<PathBuf>,
+}
+
+/// Who writes to which exclusive place, over all syncs that share the state.
+pub trait Claims: Send + Sync {
+    /// Another sync that has a place.
+    ///
+    /// # Errors
+    /// Why that is not known.
+    fn holder(&self, sync: &str, place: &str) -> Result<Option<String>, String>;
+
+    /// Takes a place for a sync, and lets go of the one that it had. Gives the sync that has it, where that is another;
+    /// then nothing changed. Without a place, it only lets go.
+    ///
+    /// # Errors
+    /// Why that is not known.
+    fn claim(&self, sync: &str, place: Option<&str>) -> Result<Option<String>, String>;
 }
 
 /// What a person asked of a run.
@@ -72,6 +90,8 @@ pub struct RunOptions {
     pub force: bool,
     /// The approvals of stopped runs (rule 35).
     pub allow: Vec<String>,
+    /// Whether another target than the ledger's is the same place under a new address (rule 7).
+    pub same_target: bool,
     /// The file of the plan that the run is held to: exactly that is done, or nothing.
     pub plan: Option<PathBuf>,
 }
@@ -130,6 +150,9 @@ pub enum RunError {
         /// What happened.
         source: std::io::Error,
     },
+    /// The claims cannot be read or written.
+    #[error("who writes where is not known: {0}")]
+    Claims(String),
     /// The ledger knows of a run of this number already.
     #[error("the ledger knows of run {last} already; its catalog was lost or restored")]
     NumberTaken {
@@ -188,11 +211,28 @@ pub async fn run(request: RunRequest) -> Finished {
 /// Checks everything that can be without the ledger, the sources' rows and the network: the model's SQL, what the sync reads
 /// of it, the destination's configuration and secrets, and what the destination can do.
 ///
+/// Gives the place that no other sync may write to, where it is one (see [`shared`]).
+///
 /// # Errors
 /// What is wrong.
-pub async fn check(request: &RunRequest) -> Result<(), RunError> {
+pub async fn check(request: &RunRequest) -> Result<Option<String>, RunError> {
     let Compiled { projection, .. } = compiled(request, Access::None).await?;
-    open(request, projection, None).await.map(drop)
+    let (destination, _) = open(request, projection, None).await?;
+    Ok(destination.target().exclusive().map(str::to_owned))
+}
+
+/// Says that two syncs write to one place where each replaces what the other wrote.
+#[must_use]
+pub fn shared(project: &Project, slug: &str, other: &str, place: &str) -> RunError {
+    match compile::sync(project, slug) {
+        Ok(sync) => {
+            let message = format!(
+                "the sync `{other}` writes to `{place}` as well, and each would replace what the other wrote; give each its own, for example by `{{sync}}` in the path, or disable one"
+            );
+            Diagnostics(vec![sync.diagnostic("destination", message)]).into()
+        }
+        Err(error) => error,
+    }
 }
 
 /// Takes the model's present state as what the destination has (rule 15). Nothing is sent.
@@ -292,6 +332,7 @@ impl Course {
         } = compiled(request, Access::Write).await?;
         let interrupter = opened.warehouse.interrupter();
         let (destination, projection) = open(request, projection, Some(run_info(request))).await?;
+        claim(request, destination.target().exclusive()).await?;
         let account = destination.check().await.map_err(RunError::Check)?;
 
         request.control.tell(Event::Stage { stage: Stage::Planning });
@@ -304,7 +345,8 @@ impl Course {
         let plugin = compile::plugin(request).await?;
         let (desk, planned, invalid) = interruptible(request, &interrupter, move || {
             let mut desk = desk;
-            let notes = prepare_ledger(&job, &mut desk, account, &projection.layout, false)?;
+            let name = compile::target_name(&job, &target, account)?;
+            let notes = prepare_ledger(&job, &mut desk, name, &projection.layout, accepted(&job))?;
             let sync = compile::sync(&job.project, &job.sync)?;
             let mut file = expected::open(&job, &projection.layout, &plugin, &desk.ledger)?;
             let mut planned = plan::prepare(
@@ -386,6 +428,7 @@ impl Course {
         } = compiled(request, Access::Restate).await?;
         let interrupter = opened.warehouse.interrupter();
         let (destination, projection) = open(request, projection, Some(run_info(request))).await?;
+        claim(request, destination.target().exclusive()).await?;
         let account = destination.check().await.map_err(RunError::Check)?;
         let desk = Desk {
             ledger: opened.ledger,
@@ -395,7 +438,8 @@ impl Course {
         let target = destination.target().clone();
         let (desk, counts, notes) = interruptible(request, &interrupter, move || {
             let mut desk = desk;
-            let notes = prepare_ledger(&job, &mut desk, account, &projection.layout, true)?;
+            let name = compile::target_name(&job, &target, account)?;
+            let notes = prepare_ledger(&job, &mut desk, name, &projection.layout, Accept::Anew)?;
             let wanted = plan::Request {
                 projection: &projection,
                 sync: compile::sync(&job.project, &job.sync)?,
@@ -442,7 +486,6 @@ impl Course {
 fn run_info(request: &RunRequest) -> RunInfo {
     let since = request.started.duration_since(UNIX_EPOCH).unwrap_or_default();
     RunInfo {
-        sync: request.sync.clone(),
         number: request.number,
         started_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
     }
@@ -466,19 +509,59 @@ async fn open(
     Ok((destination, projection))
 }
 
+/// Refuses a place that another sync has, as [`claim`] would.
+async fn check_claim(request: &RunRequest, place: Option<&str>) -> Result<(), RunError> {
+    let Some(place) = place.map(str::to_owned) else {
+        return Ok(());
+    };
+    let job = request.clone();
+    blocking(move || {
+        let holder = job.claims.holder(&job.sync, &place).map_err(RunError::Claims)?;
+        holder.map_or(Ok(()), |other| Err(shared(&job.project, &job.sync, &other, &place)))
+    })
+    .await
+}
+
+/// Takes the place that no other sync may write to.
+async fn claim(request: &RunRequest, place: Option<&str>) -> Result<(), RunError> {
+    let (job, place) = (request.clone(), place.map(str::to_owned));
+    blocking(move || {
+        let other = job
+            .claims
+            .claim(&job.sync, place.as_deref())
+            .map_err(RunError::Claims)?;
+        match (other, place) {
+            (Some(other), Some(place)) => Err(shared(&job.project, &job.sync, &other, &place)),
+            _ => Ok(()),
+        }
+    })
+    .await
+}
+
+/// What a person said of the ledger's target.
+fn accepted(request: &RunRequest) -> Accept {
+    if request.options.same_target {
+        Accept::SameTarget
+    } else {
+        Accept::Nothing
+    }
+}
+
 /// Takes in what a stopped run left, and checks that the ledger is this sync's. Gives notes.
 fn prepare_ledger(
     request: &RunRequest,
     desk: &mut Desk,
-    account: Option<String>,
+    target: TargetName,
     layout: &crate::mapping::Layout,
-    accept: bool,
+    accept: Accept,
 ) -> Result<Vec<String>, RunError> {
     let journal = request.lock.journal();
     let mut notes = Vec::new();
     let recovered = match desk.ledger.recover(&mut desk.connection, &journal) {
         // What it says of another ledger, or cannot say any more, is declared anew.
-        Err(LedgerError::ForeignJournal { .. } | LedgerError::Older { .. } | LedgerError::Journal(_)) if accept => {
+        Err(LedgerError::ForeignJournal { .. } | LedgerError::Older { .. } | LedgerError::Journal(_))
+            if accept == Accept::Anew =>
+        {
             let aside = lock::set_aside(&journal).map_err(|source| RunError::Io {
                 path: journal.clone(),
                 source,
@@ -499,20 +582,41 @@ fn prepare_ledger(
         notes.extend(folded.notes);
     }
     remove(&journal)?;
+    let before = desk.ledger.meta().map(|meta| meta.target.clone());
+    bind(request, &mut desk.ledger, &mut desk.connection, target, layout, accept)?;
+    if let (Some(before), Some(meta)) = (before, desk.ledger.meta())
+        && accept != Accept::Nothing
+        && before != meta.target
+    {
+        notes.push(format!(
+            "the ledger was about {before}, and is about {} now",
+            meta.target
+        ));
+    }
+    match desk.ledger.meta().map(|meta| meta.run) {
+        // Operations' ids have the run's number (rule 27).
+        Some(last) if last >= request.number => Err(RunError::NumberTaken { last }),
+        _ => Ok(notes),
+    }
+}
+
+/// Checks that the ledger is this sync's, and about this target.
+fn bind(
+    request: &RunRequest,
+    ledger: &mut Ledger,
+    connection: &mut Connection,
+    target: TargetName,
+    layout: &crate::mapping::Layout,
+    accept: Accept,
+) -> Result<(), RunError> {
     let sync = compile::sync(&request.project, &request.sync)?;
-    let target = compile::target_name(&request.project, sync, account)?;
     let binding = Binding {
         sync: &sync.slug,
         renamed_from: sync.renamed_from.as_deref(),
         target,
         accept,
     };
-    desk.ledger.bind(&mut desk.connection, &binding, layout)?;
-    match desk.ledger.meta().map(|meta| meta.run) {
-        // Operations' ids have the run's number (rule 27).
-        Some(last) if last >= request.number => Err(RunError::NumberTaken { last }),
-        _ => Ok(notes),
-    }
+    Ok(ledger.bind(connection, &binding, layout)?)
 }
 
 async fn delivered(

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use outflow_core::ledger::Note;
+use outflow_core::project::sync::Sync;
 use outflow_core::report::Control;
 use outflow_core::run::lock::{Holder, SyncLock};
 use outflow_core::run::scratch::Scratch;
@@ -74,6 +75,42 @@ impl Engine {
     /// # Errors
     /// What is wrong.
     pub async fn check(&self, sync: &str) -> Result<(), Error> {
+        self.place(sync).await.map(drop)
+    }
+
+    /// Checks every sync, as [`check`](Self::check) does one, and that no two write to one place.
+    pub async fn check_all(&self) -> Vec<(String, Result<(), Error>)> {
+        let project = self.project();
+        let mut checked = Vec::new();
+        for sync in project.syncs.values() {
+            checked.push((sync, self.place(&sync.slug).await));
+        }
+        let rival = |sync: &Sync, place: &str| {
+            let shares = |(other, checked): &&(&Sync, Result<Option<String>, Error>)| {
+                let enabled = !sync.disabled && !other.disabled;
+                enabled && other.slug != sync.slug && matches!(checked, Ok(Some(theirs)) if theirs == place)
+            };
+            checked.iter().find(shares).map(|(other, _)| other.slug.clone())
+        };
+        let rivals: Vec<_> = checked
+            .iter()
+            .map(|(sync, checked)| match checked {
+                Ok(Some(place)) => rival(sync, place).map(|other| run::shared(project, &sync.slug, &other, place)),
+                _ => None,
+            })
+            .collect();
+        let told = checked.into_iter().zip(rivals).map(|((sync, checked), shared)| {
+            let result = match shared {
+                Some(error) => Err(error.into()),
+                None => checked.map(drop),
+            };
+            (sync.slug.clone(), result)
+        });
+        told.collect()
+    }
+
+    /// Checks a sync, and gives the place that no other may write to.
+    async fn place(&self, sync: &str) -> Result<Option<String>, Error> {
         self.sync(sync)?;
         let scratch = Scratch::new(self.state(), sync).map_err(|source| self.io(sync, source))?;
         let lock = std::sync::Arc::clone(&scratch.lock);

@@ -203,9 +203,11 @@ impl Engine {
                 orders: Vec::new(),
                 force: options.force,
                 allow: options.allow,
+                same_target: options.same_target,
                 plan: options.plan,
             },
             note,
+            claims: Arc::new(self.clone()),
             control,
             extensions: self.inner.extensions.clone(),
         }

@@ -13,6 +13,7 @@
 
 mod ahead;
 pub mod catalog;
+mod claims;
 mod engine;
 mod error;
 mod run;

@@ -29,6 +29,8 @@ pub struct RunOptions {
     pub force: bool,
     /// The approvals of stopped runs (rule 35).
     pub allow: Vec<String>,
+    /// Whether another target than before is the same place under a new address (rule 7).
+    pub same_target: bool,
     /// Fail instead of waiting where the sync is being run.
     pub no_wait: bool,
     /// The file of the plan that the run is held to, as [`Engine::apply`] sets it.
@@ -105,6 +107,7 @@ impl Engine {
             full_resync: header.full_resync,
             force: header.force,
             allow: header.allow,
+            same_target: header.same_target,
             no_wait: true,
             plan: Some(plan.to_owned()),
         };
@@ -166,6 +169,7 @@ impl Engine {
                     None => {
                         // Another's run has taken the order, except that it had none of its approvals.
                         if options.allow.is_empty()
+                            && !options.same_target
                             && let Some(report) = self.served(id, slug, ticket.after)?
                         {
                             return Ok(report);

@@ -94,7 +94,9 @@ impl Compiler {
                 version: String::new(),
                 summary: String::new(),
                 config_schema: serde_json::Value::Null,
+                example: String::new(),
                 secrets: Vec::new(),
+                kinds: Vec::new(),
             },
             abilities: types::Abilities::empty(),
             pre,
@@ -253,7 +255,7 @@ fn check_header(bytes: &[u8]) -> Result<(), String> {
     match bytes {
         [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
         [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => {
-            Err("it is a core WebAssembly module; a plugin is a component (see `wit/`)".into())
+            Err("it is a core WebAssembly module, and a plugin is a component; Outflow's repository builds one of a crate by `cargo xtask plugins --path DIR`, and the documentation of outflow-plugin-sdk says what that does".into())
         }
         _ => Err("it is no WebAssembly".into()),
     }

@@ -14,7 +14,7 @@ use outflow_core::destination::Effect as Shown;
 
 use crate::contract::types::{Body, Effect, EffectResult, Request};
 use crate::limits::Limits;
-use file::Folder;
+use file::{Filed, Folder};
 use http::Http;
 use secret::Secrets;
 
@@ -44,6 +44,11 @@ impl Performer {
         }
     }
 
+    /// Whether requests may go to all of these. Fails with what is not granted.
+    pub(crate) fn check_origins(&self, origins: &[String]) -> Result<(), String> {
+        origins.iter().try_for_each(|origin| self.http.check_origin(origin))
+    }
+
     /// Performs all of them, several at a time; file effects one after another in their order.
     pub(crate) async fn perform(&self, effects: Vec<Effect>) -> Performed {
         let mut sent = false;
@@ -59,22 +64,23 @@ impl Performer {
     }
 
     async fn one(&self, effect: Effect) -> (EffectResult, bool) {
-        let filed = match effect {
+        let done = |filed: Result<Filed, String>| match filed {
+            Ok(Filed::Done) => (EffectResult::Filed, true),
+            Ok(Filed::Exists) => (EffectResult::FileExists, false),
+            Err(message) => (EffectResult::FileFailed(message), false),
+        };
+        match effect {
             Effect::Http(request) => {
                 let (answer, sent) = self.http.send(request).await;
-                return (answer.map_or_else(EffectResult::HttpFailed, EffectResult::Http), sent);
+                (answer.map_or_else(EffectResult::HttpFailed, EffectResult::Http), sent)
             }
             Effect::Wait(ms) => {
                 tokio::time::sleep(Duration::from_millis(ms.into())).await;
-                return (EffectResult::Waited, false);
+                (EffectResult::Waited, false)
             }
-            Effect::Append(append) => self.folder.append(append).await,
-            Effect::Rename(rename) => self.folder.rename(rename).await,
-            Effect::Remove(path) => self.folder.remove(path).await,
-        };
-        match filed {
-            Ok(()) => (EffectResult::Filed, true),
-            Err(message) => (EffectResult::FileFailed(message), false),
+            Effect::Append(append) => done(self.folder.append(append).await),
+            Effect::Rename(rename) => done(self.folder.rename(rename).await),
+            Effect::Remove(path) => done(self.folder.remove(path).await),
         }
     }
 
@@ -120,6 +126,7 @@ impl Performer {
                 Shown::Rename {
                     from: rename.from,
                     to: rename.to,
+                    replace: rename.replace,
                 }
             }
             Effect::Remove(path) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use outflow_core::destination::{Destination, Effect, OpenError, Problem, Settings, Target};
+use outflow_core::destination::{Destination, Effect, OpenError, Settings, Target};
 use outflow_core::operation::Operation;
 use outflow_core::outcome::{Failure, Outcome};
 use tokio::sync::Semaphore;
@@ -50,13 +50,11 @@ impl Opened {
             ));
         }
         check_secrets(&plugin, &settings)?;
-        let refused = |message| {
-            OpenError::Config(vec![Problem {
-                path: String::new(),
-                message,
-            }])
+        let refused = |field: &str, message: String| OpenError::Grant {
+            field: field.to_owned(),
+            message,
         };
-        let egress = Egress::new(&settings.grants.hosts).map_err(refused)?;
+        let egress = Egress::new(&settings.grants.hosts).map_err(|message| refused("allow", message))?;
         let secrets = Secrets::read(&settings.grants.secrets, &settings.grants.base)
             .await
             .map_err(OpenError::Secret)?;
@@ -76,17 +74,22 @@ impl Opened {
             .map_err(|error| failed(error.to_string()))?;
         let (instance, target) = opened.map_err(|refusal| match refusal {
             Refusal::Failed(message) => failed(secrets.mask(message)),
-            Refusal::Problems(problems) => OpenError::Config(
-                problems
-                    .into_iter()
-                    .map(|problem| Problem {
-                        path: problem.path,
-                        message: secrets.mask(problem.message),
-                    })
-                    .collect(),
-            ),
+            Refusal::Problems(problems) => {
+                let problem = |problem| v0_1::problem(problem, &|text| secrets.mask(text));
+                OpenError::Settings(problems.into_iter().map(problem).collect())
+            }
         })?;
+        performer
+            .check_origins(&target.origins)
+            .map_err(|message| refused("allow", message))?;
         let mut target = v0_1::target(&target, abilities).map_err(failed)?;
+        target.identity = secrets.mask(target.identity);
+        if target.folder {
+            target.identity = settings.grants.place(&target.identity).ok_or_else(|| {
+                let message = format!("the plugin `{name}` writes files and needs a folder that it may write to");
+                refused("folder", message)
+            })?;
+        }
         let most = u32::try_from(limits.tasks_open_max).unwrap_or(u32::MAX);
         target.limits.concurrency = target.limits.concurrency.min(most);
         let tasks = Semaphore::new(limits.tasks_open_max);

@@ -23,25 +23,48 @@ pub fn build(root: &Path) -> Result<Vec<PathBuf>> {
             root.display()
         );
     };
+    build_into(root, &workspace, &["--locked"], &root.join("target/plugins"))
+}
+
+/// Builds somebody's own plugin, or a workspace of them, into `target/plugins` of its folder.
+pub fn build_at(root: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
+    let folder = folder
+        .canonicalize()
+        .with_context(|| format!("there is no folder {}", folder.display()))?;
+    let components = build_into(root, &folder, &[], &folder.join("target/plugins"))?;
+    if components.is_empty() {
+        bail!(
+            "{} has no plugin: its Cargo.toml needs `[lib] crate-type = [\"cdylib\", \"rlib\"]`",
+            folder.display()
+        );
+    }
+    for component in &components {
+        println!("{}", component.display());
+    }
+    Ok(components)
+}
+
+fn build_into(root: &Path, workspace: &Path, locked: &[&str], to: &Path) -> Result<Vec<PathBuf>> {
     let compiler = setup::compiler()?;
     // A target folder of their own: the compiler and its flags differ from the engine's.
     let target = workspace.join("target");
     let mut build = compiler.build()?;
     build
         .args(["--workspace", "--quiet"])
-        .current_dir(&workspace)
+        .args(locked)
+        .current_dir(workspace)
         .env("CARGO_TARGET_DIR", &target);
     build.env("CARGO_ENCODED_RUSTFLAGS", remapped_paths(root, compiler.sources())?);
     tool::show(&mut build)?;
 
     let metadata = tool::output(
         tool::cargo()
-            .args(["metadata", "--no-deps", "--locked", "--format-version", "1"])
-            .current_dir(&workspace),
+            .args(["metadata", "--no-deps", "--format-version", "1"])
+            .args(locked)
+            .current_dir(workspace),
     )?;
     let metadata: Value = serde_json::from_str(&metadata)?;
-    let to = root.join("target/plugins");
-    fs::create_dir_all(&to)?;
+    fs::create_dir_all(to)?;
     let mut components = Vec::new();
     for (name, library) in libraries(&metadata) {
         let from = target.join(TARGET).join("release").join(format!("{library}.wasm"));

@@ -23,7 +23,8 @@ cargo xtask COMMAND, each doing all set-up that is missing
             plugins, and the repository's own plugins
   demo      sync an aircraft registry three times
   bench     a million rows against the physical floor
-  plugins   build the plugins of this repository into target/plugins
+  plugins   build the plugins of this repository into target/plugins; with --path DIR the plugin of that folder,
+            a crate of one's own, into DIR/target/plugins
   test      check the formatting, build the plugins and run every test
   lint      the licences of dependencies; clippy and the documentation, both without a warning
 ";
@@ -41,6 +42,11 @@ fn main() -> ExitCode {
 
 fn run(arguments: &[String]) -> Result<()> {
     let root = workspace_root()?;
+    if let [command, option, folder] = arguments
+        && (command.as_str(), option.as_str()) == ("plugins", "--path")
+    {
+        return components::build_at(&root, Path::new(folder)).map(drop);
+    }
     let [command] = arguments else {
         bail!("one command is needed\n\n{USAGE}");
     };

@@ -74,9 +74,9 @@ impl Config {
     }
 
     /// The path with its slots filled in.
-    pub fn path_of(&self, run: Option<&Run>) -> Result<String, Problem> {
+    pub fn path_of(&self, sync: &str, run: Option<&Run>) -> Result<String, Problem> {
         let (number, started) = run.map_or((0, 0), |run| (run.number, run.started));
-        let path = self.place(run).replace("{run}", &number.to_string());
+        let path = self.place(sync).replace("{run}", &number.to_string());
         let path = path.replace("{date}", &date(started));
         match path.contains(['{', '}']) {
             true => Err(problem(
@@ -88,32 +88,24 @@ impl Config {
     }
 
     /// The path for all runs of the sync.
-    pub fn place(&self, run: Option<&Run>) -> String {
-        self.path.replace("{sync}", sync(run))
+    pub fn place(&self, sync: &str) -> String {
+        self.path.replace("{sync}", sync)
     }
 
     /// Where a run writes. It is the same file for all runs of the sync, so that each finds what one before it left when
     /// it was killed; and it is in the folder that all their files have in common.
-    pub fn part_of(&self, run: Option<&Run>) -> String {
-        let place = self.place(run);
+    pub fn part_of(&self, sync: &str) -> String {
+        let place = self.place(sync);
         let fixed = place.find('{').unwrap_or(place.len());
         let name = place[..fixed].rfind('/').map_or(0, |slash| slash + 1);
         let (folder, name) = place.split_at(name);
         let name = name.replace(['{', '}'], "").replace('/', "-");
-        format!("{folder}{name}.{}.part", sync(run))
+        format!("{folder}{name}.{sync}.part")
     }
-}
-
-/// The sync's name, and a word in its place where there is no run.
-fn sync(run: Option<&Run>) -> &str {
-    run.map_or("sync", |run| &run.sync)
 }
 
 fn problem(path: &str, message: &str) -> Problem {
-    Problem {
-        path: path.into(),
-        message: message.into(),
-    }
+    Problem::config(path, message)
 }
 
 /// The UTC day of a time in milliseconds since 1970, after Howard Hinnant's `civil_from_days`: years begin in March, so

@@ -25,8 +25,6 @@ pub struct File {
     path: String,
     /// Where they are until the run finishes.
     part: String,
-    /// The file that a mirror is, for all runs.
-    account: Option<String>,
     /// Whether there is a run, whose part this is.
     running: bool,
 }
@@ -40,15 +38,24 @@ impl Destination for File {
             version: env!("CARGO_PKG_VERSION").into(),
             summary: "Writes JSON Lines or CSV: a mirror of the model, or a log of each run's changes".into(),
             config_schema: config::SCHEMA.into(),
+            example: include_str!("example.yml").into(),
             secrets: vec![],
+            kinds: Kinds::all(),
             abilities: Abilities::FINISH,
         }
     }
 
     fn open(config: Config, settings: Settings) -> Result<(Self, Target), Vec<Problem>> {
         config.check().map_err(|problem| vec![problem])?;
-        let path = config.path_of(settings.run.as_ref()).map_err(|problem| vec![problem])?;
-        let run = settings.run.as_ref();
+        if settings.object.is_some() {
+            return Err(vec![Problem::object(
+                "the plugin `file` has no objects: leave the field out; what is written where is said by the destination's `path`",
+            )]);
+        }
+        let sync = settings.sync.as_str();
+        let path = config
+            .path_of(sync, settings.run.as_ref())
+            .map_err(|problem| vec![problem])?;
         let mirror = config.mode == Mode::Mirror;
         let target = Target {
             kinds: if mirror { Kinds::UPSERT } else { Kinds::all() },
@@ -65,11 +72,13 @@ impl Destination for File {
             idempotent: false,
             previous: config.previous,
             matching: false,
+            folder: true,
+            identity: config.place(sync),
+            origins: vec![],
         };
         let file = File {
-            part: config.part_of(run),
-            account: mirror.then(|| config.place(run)),
-            running: run.is_some(),
+            part: config.part_of(sync),
+            running: settings.run.is_some(),
             columns: settings.fields.into_iter().map(|field| field.name).collect(),
             config,
             path,
@@ -81,7 +90,7 @@ impl Destination for File {
         if self.running {
             ctx.remove(&self.part).await?;
         }
-        Ok(self.account.clone())
+        Ok(None)
     }
 
     async fn write(&self, ctx: &Ctx, batch: &[Operation]) -> Result<Vec<Outcome>, Failure> {
@@ -108,7 +117,16 @@ impl Destination for File {
     async fn finish(&self, ctx: &Ctx) -> Result<(), Failure> {
         // A run without a record must leave a file too: an empty mirror is an empty file.
         self.append(ctx, String::new(), Covers::Nothing).await?;
-        ctx.rename(&self.part, &self.path).await
+        match self.config.mode {
+            Mode::Mirror => ctx.rename(&self.part, &self.path).await,
+            Mode::Changes => ctx.rename_new(&self.part, &self.path).await.map_err(|failure| match failure {
+                Failure::Fatal(_) => Failure::Fatal(format!(
+                    "there is a change log `{}` already, and a change log is never replaced; it may be of a run with this number before the state folder was lost: move it away, or choose another `path`",
+                    self.path
+                )),
+                failure => failure,
+            }),
+        }
     }
 
     async fn abort(&self, ctx: &Ctx) -> Result<(), Failure> {

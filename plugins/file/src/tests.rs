@@ -26,12 +26,12 @@ fn settings(config: &str) -> Settings {
         writable: true,
     };
     let run = Run {
-        sync: "planes".into(),
         number: 7,
         started: 1_709_208_000_000,
     };
     Settings {
         fields: vec![field("a"), field("b,c")],
+        sync: "planes".into(),
         run: Some(run),
         ..Driver::<File>::settings(config)
     }

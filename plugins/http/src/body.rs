@@ -121,8 +121,7 @@ impl Reader<'_> {
     }
 
     fn wrong(&mut self, at: &str, message: String) -> Node {
-        let path = at.to_owned();
-        self.problems.push(Problem { path, message });
+        self.problems.push(Problem::config(at, message));
         Node::Fixed("null".into())
     }
 }

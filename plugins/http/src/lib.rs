@@ -10,6 +10,7 @@
 //!   "delete": { "method": "DELETE", "path": "/contacts/{match}", "not_found": [404] } }
 //! ```
 
+mod address;
 mod body;
 mod check;
 mod config;
@@ -21,8 +22,10 @@ mod template;
 #[cfg(test)]
 mod tests;
 
+use address::Address;
 use check::Probe;
 use config::Config;
+use opening::Opened;
 use outflow_plugin_sdk::*;
 use route::Route;
 
@@ -44,14 +47,16 @@ impl Destination for Http {
             version: env!("CARGO_PKG_VERSION").into(),
             summary: "Sends records to any JSON API over HTTP".into(),
             config_schema: config::SCHEMA.into(),
+            example: include_str!("example.yml").into(),
             secrets: vec![],
+            kinds: Kinds::all(),
             abilities: Abilities::empty(),
         }
     }
 
     fn open(config: Config, settings: Settings) -> Result<(Self, Target), Vec<Problem>> {
         let concurrency = config.concurrency.max(1);
-        let (routes, probe) = opening::open(config, &settings)?;
+        let Opened { routes, probe, address } = opening::open(config, &settings)?;
         let batches = routes.iter().map(|route| route.batch).filter(|batch| *batch > 1);
         let target = Target {
             kinds: routes
@@ -73,6 +78,9 @@ impl Destination for Http {
                 .any(|route| route.kind == Kind::Insert && route.idempotency_header.is_some()),
             previous: false,
             matching: routes.iter().any(Route::matching),
+            folder: false,
+            identity: identity(&address, &routes),
+            origins: vec![address.origin],
         };
         Ok((Http { routes, probe }, target))
     }
@@ -97,6 +105,16 @@ impl Destination for Http {
             send::singly(ctx, route, batch).await
         }
     }
+}
+
+/// Where the records are: the address, and the path of the action that makes records, the first of these. The paths of
+/// others may be added and taken away.
+fn identity(address: &Address, routes: &[Route]) -> String {
+    let first = [Kind::Upsert, Kind::Insert, Kind::Update, Kind::Delete, Kind::Clear]
+        .into_iter()
+        .find_map(|kind| routes.iter().find(|route| route.kind == kind));
+    let path = first.map_or("", |route| &route.path);
+    format!("{}{}{path}", address.origin, address.path)
 }
 
 /// The flag of a kind.

@@ -6,23 +6,39 @@ use std::collections::BTreeMap;
 use outflow_plugin_sdk::{Covers, Field, Kind, Problem, Request, Secret, Settings};
 use serde_json::{Value, json};
 
+use crate::address::Address;
 use crate::body::{Node, Reader, step};
 use crate::check::Probe;
 use crate::config::{Action, Check, Config, Results};
 use crate::route::Route;
 use crate::template::{Place, Text};
 
+/// A config that is right.
+pub struct Opened {
+    pub routes: Vec<Route>,
+    pub probe: Option<Probe>,
+    pub address: Address,
+}
+
 /// Reads every action, and the check.
 ///
 /// # Errors
 /// Everything that is wrong.
-pub fn open(mut config: Config, settings: &Settings) -> Result<(Vec<Route>, Option<Probe>), Vec<Problem>> {
+pub fn open(mut config: Config, settings: &Settings) -> Result<Opened, Vec<Problem>> {
     let mut opening = Opening {
         secrets: &settings.secrets,
         fields: &settings.fields,
         problems: Vec::new(),
     };
-    opening.base_url(&config.base_url);
+    let address = Address::read(&config.base_url);
+    if let Err(message) = &address {
+        opening.wrong("/base_url", *message);
+    }
+    if settings.object.is_some() {
+        opening.problems.push(Problem::object(
+            "the plugin `http` has no objects: leave the field out, and name the resource in the paths of the destination's actions",
+        ));
+    }
     let shared = opening.headers("/headers", &config.headers);
     let base = Base {
         url: config.base_url.trim_end_matches('/').into(),
@@ -36,12 +52,12 @@ pub fn open(mut config: Config, settings: &Settings) -> Result<(Vec<Route>, Opti
     if let Some((kind, _)) = actions.iter().find(|(_, action)| action.batch > 1) {
         opening.headers_of_several(&base.headers, *kind);
     }
-    let routes = actions
+    let routes: Vec<Route> = actions
         .into_iter()
         .map(|(kind, action)| opening.route(kind, action, &base))
         .collect();
-    match opening.problems.as_slice() {
-        [] => Ok((routes, probe)),
+    match address {
+        Ok(address) if opening.problems.is_empty() => Ok(Opened { routes, probe, address }),
         _ => Err(opening.problems),
     }
 }
@@ -119,22 +135,6 @@ impl Opening<'_> {
             shown: format!("{} {}", check.method, check.path),
             request,
             account: check.account,
-        }
-    }
-
-    fn base_url(&mut self, url: &str) {
-        let host = ["https://", "http://"]
-            .iter()
-            .find_map(|scheme| url.strip_prefix(scheme));
-        match host {
-            None | Some("") => self.wrong("/base_url", "must begin with `https://` or `http://` and a host"),
-            Some(rest) if rest.contains(['{', '}', '?', '#']) => {
-                self.wrong(
-                    "/base_url",
-                    "has neither slots nor a query: they belong into an action's `path`",
-                );
-            }
-            Some(_) => {}
         }
     }
 
@@ -278,10 +278,7 @@ impl Opening<'_> {
     }
 
     fn wrong(&mut self, at: &str, message: impl Into<String>) {
-        self.problems.push(Problem {
-            path: at.into(),
-            message: message.into(),
-        });
+        self.problems.push(Problem::config(at, message));
     }
 }
 

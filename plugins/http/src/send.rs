@@ -1,6 +1,6 @@
 //! Sends a batch, and turns answers into outcomes, or into one failure where nothing was applied.
 
-use outflow_plugin_sdk::{Covers, Ctx, Failure, HttpError, Operation, Outcome, RateLimit, Rejection, Response};
+use outflow_plugin_sdk::{Again, Covers, Ctx, Failure, HttpError, Operation, Outcome, RateLimit, Rejection, Response};
 
 use crate::results;
 use crate::route::{NoRequest, Route};
@@ -95,8 +95,8 @@ fn outcome_of(failure: &Failure) -> Outcome {
     match failure {
         Failure::Refused(rejection) => Outcome::Rejected(rejection.clone()),
         Failure::TooLarge(message) => rejected("413", message.clone()),
-        Failure::Transient(_) | Failure::Unauthorized(_) => Outcome::Retry(None),
-        Failure::RateLimited(limit) => Outcome::Retry(limit.wait_ms),
+        Failure::Transient(why) | Failure::Unauthorized(why) => again(None, why),
+        Failure::RateLimited(limit) => again(limit.wait_ms, &limit.message),
         Failure::Uncertain(why) | Failure::Fatal(why) => Outcome::Unknown(why.clone()),
     }
 }
@@ -140,6 +140,13 @@ fn of_all(said: &[Result<Outcome, Failure>]) -> Option<Failure> {
         (None, Some(RateLimit { wait_ms, message })) => Some(Failure::RateLimited(RateLimit { wait_ms, message })),
         (None, None) => failures.first().map(|failure| (*failure).clone()),
     }
+}
+
+fn again(after_ms: Option<u32>, reason: &str) -> Outcome {
+    Outcome::Retry(Again {
+        after_ms,
+        reason: Some(reason.into()),
+    })
 }
 
 fn unaddressable(route: &Route) -> Outcome {

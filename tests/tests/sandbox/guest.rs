@@ -90,9 +90,12 @@ fn module(origin: &str, package: &str) -> String {
     let data = &mut Data::default();
     let [name, version, summary, schema] =
         ["hostile", "1.0.0", "Misbehaves.", r#"{"type":"object"}"#].map(|text| data.text(text));
-    let describe = data.block(&[&name[..], &version, &summary, &schema, &[0, 0, 0]].concat());
+    // No example, no secrets, every kind, no abilities.
+    let describe = data.block(&[&name[..], &version, &summary, &schema, &[0, 0, 0, 0, 0b11111]].concat());
     // Every kind; 10 records, 1 MB, 8 in flight; counts at the batch, exact, nothing else.
-    let open = data.block(&[0, 0b11111, 10, 1 << 20, 8, 0, 0, 0]);
+    let (place, origin_text) = (data.text("there"), data.text(origin));
+    let origins = data.block(&origin_text);
+    let open = data.block(&[0, 0b11111, 10, 1 << 20, 8, 0, 0, 0, place[0], place[1], origins, 1]);
     let account = data.text("acme");
     let checked = data.done(&[0, 1, account[0], account[1]]);
     let accepted = data.written(&[[0; 8]]);

@@ -48,6 +48,7 @@ fn settings(receiver: &Receiver, base: &std::path::Path) -> Settings {
             secrets: BTreeMap::from([("token".into(), SecretSource::File("token".into()))]),
             base: base.to_owned(),
         },
+        sync: "s".into(),
         run: None,
     }
 }
@@ -90,12 +91,30 @@ async fn a_batch_goes_out_and_comes_back() {
     let receiver = Receiver::start().await;
     let destination = open(&receiver).await;
     assert_eq!(destination.target().limits.records, 10);
+    assert_eq!(destination.target().identity, "there");
     assert_eq!(destination.check().await, Ok(Some("acme".into())));
     assert_eq!(destination.check_offline().await, Some("acme".into()));
     assert_eq!(destination.write(&batch('a')).await, accepted());
     assert_eq!(
         receiver.got(),
         [("POST".into(), "/ok".into(), "none".into(), r#"{"a":1}"#.into())]
+    );
+}
+
+#[tokio::test]
+async fn a_destination_is_not_opened_without_the_origins_that_it_will_call() {
+    let receiver = Receiver::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(&receiver, folder.path());
+    settings.grants.hosts.clear();
+    let registry = registry(guest::component(&receiver.origin, "0.1.0"));
+    let Err(OpenError::Grant { field, message }) = registry.open("hostile", settings).await else {
+        panic!("it was opened")
+    };
+    assert_eq!(field, "allow");
+    assert!(
+        message.starts_with(&format!("{} is not granted", receiver.origin)),
+        "{message}"
     );
 }
 

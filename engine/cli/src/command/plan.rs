@@ -16,6 +16,7 @@ pub async fn execute(arguments: &Arguments, plan: &Plan) -> anyhow::Result<Exit>
             full_resync: plan.full_resync,
             force: plan.force,
             allow: plan.allow.clone(),
+            same_target: plan.same_target,
             ..RunOptions::default()
         },
         sample: plan.sample,
@@ -118,7 +119,16 @@ fn request(effect: &Effect) {
             say!("\n{body}");
         }
         Effect::Append { path, preamble, data } => say!("append to {path}\n{preamble}{data}"),
-        Effect::Rename { from, to } => say!("rename {from} to {to}"),
+        Effect::Rename {
+            from,
+            to,
+            replace: true,
+        } => say!("rename {from} to {to}, replacing what is there"),
+        Effect::Rename {
+            from,
+            to,
+            replace: false,
+        } => say!("rename {from} to {to}"),
         Effect::Remove { path } => say!("remove {path}"),
         Effect::Wait { ms } => say!("wait {ms} ms"),
     }

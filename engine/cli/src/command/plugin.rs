@@ -1,6 +1,8 @@
 //! `outflow plugin`: which plugins there are, and what they say of themselves.
 
 use outflow::Plugins;
+use outflow::destination::Description;
+use outflow::operation::Kind;
 use serde_json::json;
 
 use super::registry;
@@ -48,9 +50,17 @@ pub async fn execute(arguments: &Arguments, command: &Plugin) -> anyhow::Result<
                         description.version,
                         description.summary
                     );
+                    say!(
+                        "modes, as far as the configuration has the operations: {}",
+                        modes(&description)
+                    );
+                    say!("on_removed: {}\n", removals(&description));
                     for secret in &description.secrets {
                         let need = if secret.required { "required" } else { "optional" };
                         say!("secret {} ({need}): {}", secret.name, secret.description);
+                    }
+                    if !description.example.is_empty() {
+                        say!("an example:\n\n{}", description.example);
                     }
                     say!("config:\n{}", serde_json::to_string_pretty(&description.config_schema)?);
                 }
@@ -58,4 +68,40 @@ pub async fn execute(arguments: &Arguments, command: &Plugin) -> anyhow::Result<
         }
     }
     Ok(Exit::Success)
+}
+
+/// The modes that the plugin has the operations for, with them.
+fn modes(plugin: &Description) -> String {
+    let modes = [
+        ("upsert", &[Kind::Upsert][..]),
+        ("insert", &[Kind::Insert]),
+        ("update", &[Kind::Update]),
+        ("mirror", &[Kind::Upsert, Kind::Delete]),
+        ("all", &[Kind::Upsert]),
+    ];
+    able(plugin, &modes)
+}
+
+/// What it can do with records whose rows are gone.
+fn removals(plugin: &Description) -> String {
+    let removals = [
+        ("nothing", &[][..]),
+        ("clear", &[Kind::Clear]),
+        ("delete", &[Kind::Delete]),
+    ];
+    able(plugin, &removals)
+}
+
+fn able(plugin: &Description, of: &[(&str, &[Kind])]) -> String {
+    let able = of
+        .iter()
+        .filter(|(_, kinds)| kinds.iter().all(|kind| plugin.kinds.contains(kind)));
+    let told = able.map(|(name, kinds)| match kinds {
+        [] => (*name).to_owned(),
+        _ => {
+            let kinds: Vec<_> = kinds.iter().map(ToString::to_string).collect();
+            format!("{name} ({})", kinds.join(", "))
+        }
+    });
+    told.collect::<Vec<_>>().join("; ")
 }

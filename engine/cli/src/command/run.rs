@@ -18,6 +18,7 @@ pub async fn execute(arguments: &Arguments, run: &Run) -> anyhow::Result<Exit> {
         full_resync: run.full_resync,
         force: run.force,
         allow: run.allow.clone(),
+        same_target: run.same_target,
         no_wait: run.no_wait,
         ..RunOptions::default()
     };
@@ -53,8 +54,10 @@ pub async fn apply(arguments: &Arguments, file: &Path) -> anyhow::Result<Exit> {
 }
 
 fn named(engine: &Engine, run: &Run) -> anyhow::Result<Vec<String>> {
-    if !run.allow.is_empty() && run.syncs.len() != 1 {
-        return Err(Usage("--allow is about one sync: name it".to_owned()).into());
+    for (given, option) in [(!run.allow.is_empty(), "--allow"), (run.same_target, "--same-target")] {
+        if given && run.syncs.len() != 1 {
+            return Err(Usage(format!("{option} is about one sync: name it")).into());
+        }
     }
     if !run.syncs.is_empty() {
         return Ok(run.syncs.clone());

@@ -12,8 +12,8 @@ pub async fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
     let engine = engine(arguments)?;
     let mut exit = Exit::Success;
     let mut found = Vec::new();
-    for sync in engine.project().syncs.keys() {
-        let error = match engine.check(sync).await {
+    for (sync, checked) in engine.check_all().await {
+        let error = match checked {
             Ok(()) => None,
             Err(error) => {
                 exit = exit.worse(if error.is_configuration() {

@@ -112,6 +112,7 @@ impl Judge {
         let mut settled = Vec::new();
         let mut again = lot.emptied();
         let mut after: Option<Duration> = None;
+        let mut why: Option<String> = None;
         let mut attempted = false;
         for (mut item, outcome) in lot.into_items().zip(outcomes) {
             attempted |= outcome != Outcome::NotAttempted;
@@ -122,7 +123,8 @@ impl Judge {
                 }
                 Outcome::Rejected(rejection) => item.refuse(rejection),
                 Outcome::NoMatch => item.settle(Settled::Other(State::NoMatch)),
-                Outcome::Retry { after: wait } => {
+                Outcome::Retry { after: wait, reason } => {
+                    why = why.or(reason);
                     after = after.max(wait);
                     again.push(item);
                     continue;
@@ -132,6 +134,7 @@ impl Judge {
                     continue;
                 }
                 Outcome::Unknown { reason } if self.repeatable(item.operation.kind) => {
+                    why.get_or_insert_with(|| reason.clone());
                     item.doubt(reason);
                     again.push(item);
                     continue;
@@ -151,7 +154,8 @@ impl Judge {
                 ..Decision::default()
             }
         } else {
-            self.try_again(again, after, "the destination asked to try again", now)
+            let why = why.unwrap_or_else(|| "the destination asked to try again".to_owned());
+            self.try_again(again, after, &why, now)
         };
         decision.settled.append(&mut settled);
         decision

@@ -90,6 +90,8 @@ fn target() -> Target {
         previous: false,
         matching: true,
         finish: false,
+        folder: false,
+        identity: "crm".into(),
     }
 }
 

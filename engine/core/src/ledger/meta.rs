@@ -67,6 +67,9 @@ pub struct Meta {
 pub struct TargetName {
     /// The plugin.
     pub plugin: String,
+    /// Where the records are, as the plugin names it. Absent in ledgers of before, which take it over.
+    #[serde(default)]
+    pub identity: Option<String>,
     /// The account, where the destination names one.
     pub account: Option<String>,
     /// The object.
@@ -76,6 +79,9 @@ pub struct TargetName {
 impl std::fmt::Display for TargetName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "plugin `{}`", self.plugin)?;
+        if let Some(identity) = &self.identity {
+            write!(f, " at `{identity}`")?;
+        }
         if let Some(account) = &self.account {
             write!(f, ", account `{account}`")?;
         }

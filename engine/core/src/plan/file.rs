@@ -43,6 +43,9 @@ pub struct Header {
     pub force: bool,
     /// The approvals of guards.
     pub allow: Vec<String>,
+    /// Whether another target is the same place under a new address.
+    #[serde(default)]
+    pub same_target: bool,
     /// The counts up to `withheld`.
     pub counts: Counts,
     /// What a person should know.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::*;
 use crate::destination::{Equality, Limits};
 use crate::journal::{Entry, Header, Journal, Reader, Span, State};
-use crate::ledger::{Binding, Folded, Note};
+use crate::ledger::{Accept, Binding, Folded, Note};
 use crate::operation::Operation;
 use crate::outcome::Rejection;
 use crate::project::model::Model;
@@ -142,6 +142,8 @@ impl World {
                 previous: false,
                 matching: true,
                 finish: false,
+                folder: false,
+                identity: "crm".into(),
             },
             run: RefCell::new(0),
             finish: true,
@@ -224,6 +226,7 @@ impl World {
     fn binding(&self) -> Binding<'_> {
         let target = TargetName {
             plugin: "http".into(),
+            identity: Some("https://crm.example.com/people".into()),
             account: Some("acme".into()),
             object: None,
         };
@@ -231,7 +234,7 @@ impl World {
             sync: &self.sync.slug,
             renamed_from: None,
             target,
-            accept: false,
+            accept: Accept::Nothing,
         }
     }
 

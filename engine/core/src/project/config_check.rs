@@ -5,8 +5,9 @@ use serde_json::Value;
 use super::destination::DestinationFile;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::marks::{field_of_pointer, join_name};
+use super::sync::Sync;
 use super::{conform, suggest};
-use crate::destination::{Description, Problem};
+use crate::destination::{Description, Problem, Subject};
 
 /// Checks a destination's `config` and `secrets` against the description of its plugin.
 ///
@@ -20,11 +21,15 @@ pub fn check(destination: &DestinationFile, plugin: &Description) -> Result<(), 
     if found.0.is_empty() { Ok(()) } else { Err(found) }
 }
 
-/// The problems that a plugin itself has with its configuration, with their places in the destination's file.
+/// The problems that a plugin itself has with its settings, with their places in the destination's and the sync's file.
 #[must_use]
-pub fn problems(destination: &DestinationFile, problems: &[Problem]) -> Vec<Diagnostic> {
-    let place =
-        |problem: &Problem| destination.diagnostic(&field(&destination.config, &problem.path), &problem.message);
+pub fn problems(destination: &DestinationFile, sync: &Sync, problems: &[Problem]) -> Vec<Diagnostic> {
+    let place = |problem: &Problem| match problem.subject {
+        Subject::Config => destination.diagnostic(&field(&destination.config, &problem.path), &problem.message),
+        Subject::Object => sync.diagnostic("object", &problem.message),
+        Subject::Fields => sync.diagnostic("mappings", &problem.message),
+        Subject::MatchField => sync.diagnostic("match", &problem.message),
+    };
     problems.iter().map(place).collect()
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::destination::{Destination, OpenError, RunInfo, Settings};
+use crate::destination::{Destination, OpenError, RunInfo, Settings, Target};
 use crate::ledger::{Ledger, LedgerError, TargetName};
 use crate::mapping::{Layout, Projection};
 use crate::private;
@@ -137,11 +137,13 @@ pub async fn open(
         fields: projection.fields(),
         match_field: sync.match_on.as_ref().map(|matched| matched.to.clone()),
         grants: file.grants(&project.root),
+        sync: sync.slug.clone(),
         run,
     };
     match request.plugins.open(&file.plugin, settings).await {
         Ok(destination) => Ok(destination),
-        Err(OpenError::Config(problems)) => Err(Diagnostics(config_check::problems(file, &problems)).into()),
+        Err(OpenError::Settings(problems)) => Err(Diagnostics(config_check::problems(file, sync, &problems)).into()),
+        Err(OpenError::Grant { field, message }) => Err(Diagnostics(vec![file.diagnostic(&field, message)]).into()),
         Err(error) => Err(error.into()),
     }
 }
@@ -198,10 +200,11 @@ pub fn sync<'a>(project: &'a Project, slug: &str) -> Result<&'a Sync, RunError> 
 }
 
 /// The target that the sync's ledger is about.
-pub fn target_name(project: &Project, sync: &Sync, account: Option<String>) -> Result<TargetName, RunError> {
-    let plugin = destination(project, sync)?.plugin.clone();
+pub fn target_name(request: &RunRequest, target: &Target, account: Option<String>) -> Result<TargetName, RunError> {
+    let sync = sync(&request.project, &request.sync)?;
     Ok(TargetName {
-        plugin,
+        plugin: destination(&request.project, sync)?.plugin.clone(),
+        identity: Some(target.identity.clone()),
         account,
         object: sync.object.clone(),
     })

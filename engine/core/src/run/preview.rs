@@ -7,7 +7,6 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use crate::delivery;
 use crate::delivery::batch::{Filled, Filler};
 use crate::destination::{Effect, Limits};
-use crate::ledger::Binding;
 use crate::operation::{Kind, Operation};
 use crate::plan::basis::Basis;
 use crate::plan::file::Header;
@@ -16,7 +15,7 @@ use crate::report::Counts;
 use crate::warehouse::Connection;
 
 use super::compile::{self, Access, Compiled};
-use super::{RunError, RunRequest, blocking, compiled, interruptible, open, run_info};
+use super::{RunError, RunRequest, accepted, bind, blocking, check_claim, compiled, interruptible, open, run_info};
 
 /// What a preview shows besides counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,22 +60,22 @@ pub async fn preview(request: RunRequest, options: PreviewOptions, file: Option<
     let interrupter = opened.warehouse.interrupter();
     let (destination, projection) = open(&request, projection, Some(run_info(&request))).await?;
     let target = destination.target().clone();
+    check_claim(&request, target.exclusive()).await?;
     let job = request.clone();
-    let account = destination.check_offline().await;
     let plugin = compile::plugin(&request).await?;
+    let name = compile::target_name(&request, &target, destination.check_offline().await)?;
     let configuration = compile::configuration(&request, &projection.layout, &plugin)?;
     let (mut preview, batches, planned, basis) = interruptible(&request, &interrupter, move || {
-        let mut connection = connection;
-        let mut ledger = opened.ledger;
-        let sync = compile::sync(&job.project, &job.sync)?;
-        let binding = Binding {
-            sync: &sync.slug,
-            renamed_from: sync.renamed_from.as_deref(),
-            target: compile::target_name(&job.project, sync, account)?,
-            accept: false,
-        };
+        let (mut connection, mut ledger) = (connection, opened.ledger);
         // In memory only, as it may not be written.
-        ledger.bind(&mut connection, &binding, &projection.layout)?;
+        bind(
+            &job,
+            &mut ledger,
+            &mut connection,
+            name,
+            &projection.layout,
+            accepted(&job),
+        )?;
         let number = ledger.meta().map_or(job.number, |meta| job.number.max(meta.run + 1));
         let planned = plan::preview(
             &mut connection,
@@ -156,6 +155,7 @@ fn header(request: &RunRequest, preview: &Preview, basis: Basis) -> Header {
         full_resync: options.full_resync,
         force: options.force,
         allow: options.allow.clone(),
+        same_target: options.same_target,
         counts: preview.counts,
         notes: preview.notes.clone(),
         invalid: preview.invalid.clone(),

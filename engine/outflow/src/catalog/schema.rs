@@ -3,7 +3,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The newest format.
-pub const FORMAT: i64 = 2;
+pub const FORMAT: i64 = 3;
 
 /// What takes a catalog from each format to the next.
 pub(super) const STEPS: [&str; FORMAT as usize] = [
@@ -46,6 +46,10 @@ pub(super) const STEPS: [&str; FORMAT as usize] = [
         force INTEGER NOT NULL,
         created_at TEXT NOT NULL
     ) STRICT;
+",
+    "
+    -- The place that the sync writes to, where no other may.
+    ALTER TABLE syncs ADD COLUMN place TEXT;
 ",
     "
     ALTER TABLE queue RENAME TO old_queue;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use outflow_core::ledger::Note;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::queue::{self, Order, Trigger};
 use super::{Catalog, CatalogError, time, time_if_any, written};
@@ -79,6 +79,29 @@ impl Catalog {
         .map(drop)
     }
 
+    /// One of the `rivals` that has that place.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn holder(&self, sync: &str, place: &str, rivals: &[&str]) -> Result<Option<String>, CatalogError> {
+        self.read(|db| holder(db, sync, Some(place), rivals))
+    }
+
+    /// Takes a place for a sync, in whose stead it lets go of the one that it had. Gives one of the `rivals` that has it;
+    /// then nothing changed.
+    ///
+    /// # Errors
+    /// When the catalog cannot be written.
+    pub fn claim(&self, sync: &str, place: Option<&str>, rivals: &[&str]) -> Result<Option<String>, CatalogError> {
+        self.write(|tx| {
+            let rival = holder(tx, sync, place, rivals)?;
+            if rival.is_none() {
+                tx.execute("UPDATE syncs SET place = ? WHERE slug = ?", params![place, sync])?;
+            }
+            Ok(rival)
+        })
+    }
+
     /// Marks that a sync's schedule fired, where `seen` is still its last mark, and queues its run with the same stroke:
     /// whatever dies now, the tick is neither lost nor run twice. False where another process was faster: then the tick
     /// is not ours (rule 37).
@@ -111,6 +134,14 @@ impl Catalog {
             Ok(true)
         })
     }
+}
+
+fn holder(db: &Connection, sync: &str, place: Option<&str>, rivals: &[&str]) -> rusqlite::Result<Option<String>> {
+    let holders: Vec<String> = db
+        .prepare("SELECT slug FROM syncs WHERE place = ? AND slug <> ? ORDER BY slug")?
+        .query_map(params![place, sync], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    Ok(holders.into_iter().find(|holder| rivals.contains(&holder.as_str())))
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<SyncRow> {

@@ -109,6 +109,26 @@ fn rule_07_the_ledgers_last_commit_is_noted() {
 }
 
 #[test]
+fn a_place_has_one_sync_until_it_lets_go() {
+    let (_folder, catalog) = catalog();
+    for slug in ["a", "b", "gone"] {
+        catalog.sync(slug, "ann", now()).unwrap();
+    }
+    let claim = |sync: &str, place| catalog.claim(sync, place, &["a", "b"]).unwrap();
+    assert_eq!(claim("gone", Some("x.csv")), None);
+    // Who is no rival, for the project has it no more, keeps nobody away.
+    assert_eq!(claim("a", Some("x.csv")), None);
+    assert_eq!(claim("a", Some("x.csv")), None);
+    assert_eq!(claim("b", Some("x.csv")), Some("a".to_owned()));
+    let holder = |sync: &str| catalog.holder(sync, "x.csv", &["a", "b"]).unwrap();
+    assert_eq!((holder("b"), holder("a")), (Some("a".to_owned()), None));
+    assert_eq!(claim("b", Some("y.csv")), None);
+    assert_eq!(claim("a", Some("y.csv")), Some("b".to_owned()));
+    assert_eq!(claim("a", None), None);
+    assert_eq!(claim("b", Some("x.csv")), None);
+}
+
+#[test]
 fn a_run_is_listed_from_its_beginning_to_its_report() {
     let (_folder, catalog) = catalog();
     let sync = catalog.sync("a", "ann", now()).unwrap().id;

@@ -68,6 +68,8 @@ impl Plugins for Memory {
             version: "1.0.0".into(),
             summary: "Accepts everything.".into(),
             config_schema: serde_json::json!({"type": "object"}),
+            example: String::new(),
+            kinds: Kind::ALL.to_vec(),
             secrets: Vec::new(),
         })
     }
@@ -94,6 +96,8 @@ impl Plugins for Memory {
             previous: false,
             matching: false,
             finish: false,
+            folder: false,
+            identity: "crm".into(),
         };
         Ok(Box::new(Opened {
             memory: self.clone(),

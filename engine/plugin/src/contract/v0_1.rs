@@ -18,6 +18,9 @@ pub(crate) mod bindings {
     });
 }
 
+/// The longest name of a place.
+const IDENTITY_BYTES_MAX: usize = 4_096;
+
 /// The settings for `open`. `secrets` are names and placeholders.
 pub(crate) fn settings(settings: &core::Settings, secrets: BTreeMap<String, String>) -> types::Settings {
     types::Settings {
@@ -29,8 +32,8 @@ pub(crate) fn settings(settings: &core::Settings, secrets: BTreeMap<String, Stri
             .into_iter()
             .map(|(name, placeholder)| types::Secret { name, placeholder })
             .collect(),
+        sync: settings.sync.clone(),
         run: settings.run.as_ref().map(|run| types::Run {
-            sync: run.sync.clone(),
             number: run.number,
             started: run.started_ms,
         }),
@@ -96,6 +99,8 @@ pub(crate) fn description(description: types::Description) -> Result<(core::Desc
         version: description.version,
         summary: description.summary,
         config_schema,
+        example: description.example,
+        kinds: kinds(description.kinds),
         secrets: description
             .secrets
             .into_iter()
@@ -127,18 +132,12 @@ pub(crate) fn target(target: &types::Target, abilities: types::Abilities) -> Res
             return Err(format!("its `limits.{name}` is 0; the least is 1"));
         }
     }
-    let kinds = Kind::ALL
-        .into_iter()
-        .filter(|kind| {
-            target.kinds.contains(match kind {
-                Kind::Insert => types::Kinds::INSERT,
-                Kind::Update => types::Kinds::UPDATE,
-                Kind::Upsert => types::Kinds::UPSERT,
-                Kind::Clear => types::Kinds::CLEAR,
-                Kind::Delete => types::Kinds::DELETE,
-            })
-        })
-        .collect();
+    if target.identity.is_empty() || target.identity.len() > IDENTITY_BYTES_MAX {
+        return Err(format!(
+            "its `identity` has {} bytes; right is 1 to {IDENTITY_BYTES_MAX}",
+            target.identity.len()
+        ));
+    }
     let finish = abilities.contains(types::Abilities::FINISH);
     let counting = match target.counting {
         types::Counting::Batch => core::Counting::Batch,
@@ -148,7 +147,7 @@ pub(crate) fn target(target: &types::Target, abilities: types::Abilities) -> Res
         }
     };
     Ok(core::Target {
-        kinds,
+        kinds: kinds(target.kinds),
         limits,
         counting,
         equality: match target.equality {
@@ -160,7 +159,37 @@ pub(crate) fn target(target: &types::Target, abilities: types::Abilities) -> Res
         previous: target.previous,
         matching: target.matching,
         finish,
+        folder: target.folder,
+        identity: target.identity.clone(),
     })
+}
+
+fn kinds(kinds: types::Kinds) -> Vec<Kind> {
+    let flag = |kind: &Kind| match kind {
+        Kind::Insert => types::Kinds::INSERT,
+        Kind::Update => types::Kinds::UPDATE,
+        Kind::Upsert => types::Kinds::UPSERT,
+        Kind::Clear => types::Kinds::CLEAR,
+        Kind::Delete => types::Kinds::DELETE,
+    };
+    Kind::ALL
+        .into_iter()
+        .filter(|kind| kinds.contains(flag(kind)))
+        .collect()
+}
+
+/// Something that a plugin finds wrong. `mask` takes secrets out of texts.
+pub(crate) fn problem(problem: types::Problem, mask: &impl Fn(String) -> String) -> core::Problem {
+    core::Problem {
+        subject: match problem.subject {
+            types::Subject::Config => core::Subject::Config,
+            types::Subject::Object => core::Subject::Object,
+            types::Subject::Fields => core::Subject::Fields,
+            types::Subject::MatchField => core::Subject::MatchField,
+        },
+        path: problem.path,
+        message: mask(problem.message),
+    }
 }
 
 /// An outcome for the core; fails with what is wrong with it. `mask` takes secrets out of texts.
@@ -169,8 +198,9 @@ pub(crate) fn outcome(outcome: types::Outcome, mask: &impl Fn(String) -> String)
         types::Outcome::Accepted(id) => Outcome::Accepted { id: id.map(mask) },
         types::Outcome::Rejected(rejected) => Outcome::Rejected(rejection(rejected, mask)),
         types::Outcome::NoMatch => Outcome::NoMatch,
-        types::Outcome::Retry(after) => Outcome::Retry {
-            after: after.map(milliseconds),
+        types::Outcome::Retry(again) => Outcome::Retry {
+            after: again.after_ms.map(milliseconds),
+            reason: again.reason.map(mask),
         },
         types::Outcome::Unknown(reason) => Outcome::Unknown { reason: mask(reason) },
         types::Outcome::NotAttempted => Outcome::NotAttempted,
@@ -249,6 +279,7 @@ pub(crate) fn digest(effects: &[types::Effect]) -> u128 {
                 hash.number(2);
                 hash.bytes(rename.from.as_bytes());
                 hash.bytes(rename.to.as_bytes());
+                hash.number(rename.replace.into());
             }
             types::Effect::Remove(path) => {
                 hash.number(3);
@@ -274,5 +305,41 @@ impl Digest {
     fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len());
         self.0.update(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rule_07_a_target_without_a_place_is_refused() {
+        let of = |identity: &str| {
+            let limits = types::Limits {
+                records: 1,
+                bytes: 1,
+                concurrency: 1,
+                mixed: false,
+                all_or_nothing: false,
+            };
+            let told = types::Target {
+                kinds: types::Kinds::UPSERT,
+                limits,
+                counting: types::Counting::Batch,
+                equality: types::Equality::Exact,
+                whole: false,
+                idempotent: false,
+                previous: false,
+                matching: false,
+                folder: false,
+                identity: identity.to_owned(),
+                origins: Vec::new(),
+            };
+            target(&told, types::Abilities::empty())
+        };
+        assert_eq!(of("here").unwrap().identity, "here");
+        for wrong in [String::new(), "x".repeat(IDENTITY_BYTES_MAX + 1)] {
+            assert!(of(&wrong).unwrap_err().contains("`identity`"));
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{self, AtFlags, Mode, OFlags};
+use rustix::fs::{self, AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::contract::types::{Append, Rename};
@@ -18,6 +18,15 @@ const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC);
 /// The longest path.
 const PATH_BYTES_MAX: usize = 1_024;
+
+/// How a file effect went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filed {
+    /// As was asked.
+    Done,
+    /// Not at all: a file that must not be replaced is there.
+    Exists,
+}
 
 /// The folder that a destination's file grants, if it does. Effects are performed one after another.
 pub(crate) struct Folder {
@@ -57,29 +66,33 @@ impl Folder {
     }
 
     /// Appends whole or not at all.
-    pub(crate) async fn append(&self, append: Append) -> Result<(), String> {
+    pub(crate) async fn append(&self, append: Append) -> Result<Filed, String> {
         self.check(&append.path)?;
-        self.with(append.path.clone(), move |dir| append_to(dir, &append)).await
+        self.with(append.path.clone(), move |dir| {
+            append_to(dir, &append).map(|()| Filed::Done)
+        })
+        .await
     }
 
     /// Makes a file durable under its final name.
-    pub(crate) async fn rename(&self, rename: Rename) -> Result<(), String> {
+    pub(crate) async fn rename(&self, rename: Rename) -> Result<Filed, String> {
         self.check(&rename.from)?;
         self.check(&rename.to)?;
         self.with(rename.from.clone(), move |dir| rename_in(dir, &rename)).await
     }
 
     /// Removes a file, if it is there.
-    pub(crate) async fn remove(&self, path: String) -> Result<(), String> {
+    pub(crate) async fn remove(&self, path: String) -> Result<Filed, String> {
         self.check(&path)?;
-        self.with(path.clone(), move |dir| remove_from(dir, &path)).await
+        self.with(path.clone(), move |dir| remove_from(dir, &path).map(|()| Filed::Done))
+            .await
     }
 
     async fn with(
         &self,
         about: String,
-        act: impl FnOnce(&OwnedFd) -> io::Result<()> + Send + 'static,
-    ) -> Result<(), String> {
+        act: impl FnOnce(&OwnedFd) -> io::Result<Filed> + Send + 'static,
+    ) -> Result<Filed, String> {
         let Some(path) = self.path.clone() else {
             return Err("no folder is granted".into());
         };
@@ -89,7 +102,7 @@ impl Folder {
                 *dir = Some(open(&path).map_err(|error| format!("the folder {}: {error}", path.display()))?);
             }
             dir.as_ref()
-                .map_or(Ok(()), act)
+                .map_or(Ok(Filed::Done), act)
                 .map_err(|error| format!("{about}: {error}"))
         })
         .await
@@ -137,15 +150,31 @@ fn append_to(dir: &OwnedFd, append: &Append) -> io::Result<()> {
     written
 }
 
-fn rename_in(dir: &OwnedFd, rename: &Rename) -> io::Result<()> {
+fn rename_in(dir: &OwnedFd, rename: &Rename) -> io::Result<Filed> {
     let (old, from) = parent(dir, &rename.from, false)?;
     let (new, to) = parent(dir, &rename.to, true)?;
     // Its bytes before its name: after a cut of power the name must not stand for less than the whole file.
     let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     File::from(fs::openat(&old, from, flags, Mode::empty())?).sync_all()?;
-    fs::renameat(&old, from, &new, to)?;
+    if rename.replace {
+        fs::renameat(&old, from, &new, to)?;
+    } else {
+        match fs::renameat_with(&old, from, &new, to, RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST) => return Ok(Filed::Exists),
+            // This file system cannot: a second name, and then not the first.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                match fs::linkat(&old, from, &new, to, AtFlags::empty()) {
+                    Err(Errno::EXIST) => return Ok(Filed::Exists),
+                    linked => linked?,
+                }
+                fs::unlinkat(&old, from, AtFlags::empty())?;
+            }
+            renamed => renamed?,
+        }
+    }
     fs::fsync(new)?;
-    Ok(fs::fsync(old)?)
+    fs::fsync(old)?;
+    Ok(Filed::Done)
 }
 
 fn remove_from(dir: &OwnedFd, path: &str) -> io::Result<()> {
@@ -181,6 +210,7 @@ mod tests {
             .rename(Rename {
                 from: "a/x.part".into(),
                 to: "b/x.csv".into(),
+                replace: true,
             })
             .await
             .unwrap();
@@ -189,6 +219,26 @@ mod tests {
         folder.remove("b/x.csv".into()).await.unwrap();
         folder.remove("b/x.csv".into()).await.unwrap();
         assert!(!root.join("b/x.csv").exists());
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_not_to_be_replaced_stays() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::new(Some(temp.path().to_owned()));
+        let rename = || Rename {
+            from: "x.part".into(),
+            to: "x.csv".into(),
+            replace: false,
+        };
+        let read = |name: &str| std::fs::read_to_string(temp.path().join(name)).unwrap();
+        folder.append(append("x.part", "1\n")).await.unwrap();
+        assert_eq!(folder.rename(rename()).await, Ok(Filed::Done));
+        folder.append(append("x.part", "2\n")).await.unwrap();
+        assert_eq!(folder.rename(rename()).await, Ok(Filed::Exists));
+        assert_eq!(
+            (read("x.csv"), read("x.part")),
+            ("head\n1\n".into(), "head\n2\n".into())
+        );
     }
 
     #[tokio::test]
@@ -216,6 +266,7 @@ mod tests {
             let there = Rename {
                 from: path.into(),
                 to: "got".into(),
+                replace: true,
             };
             assert!(folder.rename(there).await.is_err(), "rename {path}");
         }

@@ -83,6 +83,12 @@ impl Http {
         self.egress.check(&url)
     }
 
+    /// Whether the policy lets requests go to that origin.
+    pub(crate) fn check_origin(&self, origin: &str) -> Result<(), String> {
+        let url = Url::parse(origin).map_err(|error| format!("`{origin}` is no origin: {error}"))?;
+        self.egress.check(&url)
+    }
+
     /// Sends a request. The second value says whether it may have changed something in the world.
     pub(crate) async fn send(&self, request: Request) -> (Result<Response, HttpError>, bool) {
         let ms = request

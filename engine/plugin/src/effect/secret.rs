@@ -70,6 +70,11 @@ impl Secrets {
             let value = read(source, base)
                 .await
                 .map_err(|why| format!("the secret `{name}` has no value: {why}"))?;
+            if value.chars().any(char::is_control) {
+                return Err(format!(
+                    "the secret `{name}` cannot be used: its value has a line break or another control character"
+                ));
+            }
             values.push((name.clone(), value));
         }
         Self::new(values).map_err(|error| format!("the secrets cannot be used: {error}"))
@@ -372,6 +377,18 @@ mod tests {
             read(&SecretSource::Command(words), folder.path()).await.as_deref(),
             Ok("abc")
         );
+    }
+
+    #[tokio::test]
+    async fn rule_38_a_secret_of_several_lines_is_refused_by_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for text in ["abc\ndef\n", "abc\n\n", "a\u{7}b"] {
+            std::fs::write(folder.path().join("t"), text).unwrap();
+            let sources = BTreeMap::from([("token".to_owned(), SecretSource::File("t".into()))]);
+            let error = Secrets::read(&sources, folder.path()).await.unwrap_err();
+            assert!(error.starts_with("the secret `token` cannot be used: "), "{error}");
+            assert!(!error.contains("abc"), "{error}");
+        }
     }
 
     #[tokio::test]

@@ -40,7 +40,7 @@ impl Compiler {
     /// `cargo build` for the target, without the folder to run in and further arguments.
     pub fn build(&self) -> Result<Command> {
         let mut command = tool::cargo();
-        command.args(["build", "--release", "--locked", "--target", TARGET]);
+        command.args(["build", "--release", "--target", TARGET]);
         // The linker makes the component itself, and looks for the plain linker on PATH.
         command.env(
             "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER",

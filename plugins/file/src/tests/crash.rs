@@ -43,6 +43,9 @@ fn perform(folder: &mut Folder, effect: Effect) -> EffectResult {
             }
             file.push_str(&text(append.data));
         }
+        Effect::Rename(rename) if !rename.replace && folder.contains_key(&rename.to) => {
+            return EffectResult::FileExists;
+        }
         Effect::Rename(rename) => {
             let file = folder.remove(&rename.from).expect("a file to rename");
             folder.insert(rename.to, file);
@@ -120,8 +123,9 @@ fn rule_04_half_a_line_of_a_killed_change_log_is_never_a_row() {
 fn a_part_is_the_syncs_own_and_stays_where_its_path_leads() {
     let part = |config: &str, sync: &str, number: u64| {
         let mut settings = settings(config);
+        settings.sync = sync.into();
         if let Some(run) = &mut settings.run {
-            (run.sync, run.number) = (sync.into(), number);
+            run.number = number;
         }
         let mut driver = Driver::<File>::open(settings).expect("the config is valid");
         append(driver.start(write("{}"))).path
@@ -145,17 +149,45 @@ fn a_check_outside_of_a_run_touches_nothing() {
 }
 
 #[test]
-fn rule_07_a_mirror_is_bound_to_its_file() {
-    let account = |config: &str, number: u64| {
-        let answer = work(&mut run(config, number), &mut Folder::new(), Work::Check);
-        let Answer::Checked(account) = answer else {
-            panic!("not checked")
-        };
-        account
-    };
-    assert_eq!(account(MIRROR, 1).as_deref(), Some("out/m.csv"));
+fn rule_07_a_sync_is_bound_to_its_files() {
+    let identity = |config: &str, number: u64| run(config, number).target.identity;
+    assert_eq!(identity(MIRROR, 1), "out/m.csv");
     let dated = r#"{"mode":"mirror","format":"csv","path":"{sync}-{date}.csv"}"#;
-    assert_eq!(account(dated, 1).as_deref(), Some("planes-{date}.csv"));
-    // A log has no state that the next run builds on.
-    assert_eq!(account(LOG, 1), None);
+    assert_eq!(identity(dated, 1), "planes-{date}.csv");
+    assert_eq!(identity(LOG, 1), "log/{date}/{run}.jsonl");
+    assert_eq!(identity(LOG, 1), identity(LOG, 2));
+}
+
+#[test]
+fn a_change_log_that_is_there_is_never_replaced() {
+    let mut folder = Folder::new();
+    whole_run(LOG, 1, &mut folder, r#"{"a":1}"#);
+    let before = folder.clone();
+    // The project's state was lost, so that a run has a number that was there before.
+    let mut driver = run(LOG, 1);
+    work(&mut driver, &mut folder, Work::Check);
+    work(&mut driver, &mut folder, write(r#"{"a":2}"#));
+    let mut step = driver.start(Work::Finish);
+    while let Step::Perform(effects) = step {
+        let results = effects.into_iter().map(|effect| perform(&mut folder, effect)).collect();
+        step = driver.resume(results);
+    }
+    let Step::Failed(Failure::Fatal(message)) = step else {
+        panic!("not fatal but {step:?}")
+    };
+    assert!(message.contains("`log/2024-02-29/1.jsonl`"), "{message}");
+    work(&mut driver, &mut folder, Work::Abort);
+    assert_eq!(folder, before);
+}
+
+#[test]
+fn an_object_is_refused() {
+    let settings = Settings {
+        object: Some("planes".into()),
+        ..settings(MIRROR)
+    };
+    let Err(problems) = Driver::<File>::open(settings) else {
+        panic!("it was taken")
+    };
+    assert_eq!((problems.len(), problems[0].subject), (1, Subject::Object));
 }

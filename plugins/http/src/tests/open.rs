@@ -188,6 +188,42 @@ fn urls_and_pointers_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn rule_07_a_sync_is_bound_to_address_and_resource_and_to_no_more() {
+    let target = |config: &str| {
+        let settings = Driver::<Http>::settings(config).with_secret("token");
+        Driver::<Http>::open(settings).expect("the config is valid").target
+    };
+    let upsert = r#""upsert":{"method":"POST","path":"/contacts?k={secret.token}"}"#;
+    let told = target(&format!(r#"{{"base_url":"HTTPS://A.example:443/v3/",{upsert}}}"#));
+    assert_eq!(told.identity, "https://a.example/v3/contacts?k={secret.token}");
+    assert_eq!(told.origins, ["https://a.example"]);
+    let delete = r#""delete":{"method":"DELETE","path":"/contacts/{match}"}"#;
+    let with_delete = target(&format!(
+        r#"{{"base_url":"https://a.example/v3","headers":{{"x":"{{secret.token}}"}},{upsert},{delete}}}"#
+    ));
+    assert_eq!(with_delete.identity, told.identity);
+    for other in [
+        r#"{"base_url":"https://b.example/v3","upsert":{"method":"POST","path":"/contacts?k={secret.token}"}}"#,
+        r#"{"base_url":"https://a.example/v3","upsert":{"method":"POST","path":"/leads?k={secret.token}"}}"#,
+    ] {
+        assert_ne!(target(other).identity, told.identity, "{other}");
+    }
+}
+
+#[test]
+fn an_object_is_refused() {
+    let config = r#"{"base_url":"https://a.example","upsert":{"method":"POST","path":"/c"}}"#;
+    let settings = Settings {
+        object: Some("contacts".into()),
+        ..Driver::<Http>::settings(config)
+    };
+    let Err(problems) = Driver::<Http>::open(settings) else {
+        panic!("it was taken")
+    };
+    assert_eq!((problems.len(), problems[0].subject), (1, Subject::Object));
+}
+
+#[test]
 fn every_problem_is_told_at_once() {
     let problems = problems(
         r#""headers":{"a":"{x}"},"upsert":{"method":"POST","path":"/{y}","body":{"$z":1}},"delete":{"method":"DELETE","path":"/{"}"#,

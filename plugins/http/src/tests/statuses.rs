@@ -70,7 +70,13 @@ fn rule_26_what_was_not_processed_is_tried_again() {
     let mixed = write(ONE, Kind::Insert, vec![unreachable(), response(201, &[], "")]);
     assert!(matches!(
         mixed.as_deref(),
-        Ok([Outcome::Retry(None), Outcome::Accepted(_)])
+        Ok([
+            Outcome::Retry(Again {
+                after_ms: None,
+                reason: Some(_)
+            }),
+            Outcome::Accepted(_)
+        ])
     ));
 }
 
@@ -98,7 +104,7 @@ fn rule_26_a_limit_holds_everybody_unless_some_got_through() {
     let some = write(ONE, Kind::Insert, vec![limited("5"), response(201, &[], "")]);
     assert!(matches!(
         some.as_deref(),
-        Ok([Outcome::Retry(Some(5_000)), Outcome::Accepted(_)])
+        Ok([Outcome::Retry(Again { after_ms: Some(5_000), reason: Some(why) }), Outcome::Accepted(_)]) if why.contains("429")
     ));
 }
 
@@ -109,7 +115,13 @@ fn rule_26_refused_credentials_fail_the_task_and_reject_no_record() {
     let some = write(ONE, Kind::Upsert, vec![response(401, &[], ""), response(200, &[], "")]);
     assert!(matches!(
         some.as_deref(),
-        Ok([Outcome::Retry(None), Outcome::Accepted(_)])
+        Ok([
+            Outcome::Retry(Again {
+                after_ms: None,
+                reason: Some(_)
+            }),
+            Outcome::Accepted(_)
+        ])
     ));
     assert!(matches!(batch(Kind::Upsert, 2, 401), Err(Failure::Unauthorized(_))));
 }

@@ -4,19 +4,35 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
-use crate::Problem;
+use crate::{Problem, Subject};
 
 /// Reads the config; the problem names the field that is at fault.
 pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
     // By way of a value, so that messages tell no line and column of a text that nobody wrote.
-    let value: Value = serde_json::from_str(text).map_err(|error| Problem {
-        path: String::new(),
-        message: format!("it is no JSON: {error}"),
-    })?;
-    serde_path_to_error::deserialize(value).map_err(|error| Problem {
-        path: pointer(error.path()),
-        message: error.inner().to_string(),
-    })
+    let value: Value =
+        serde_json::from_str(text).map_err(|error| Problem::config("", format!("it is no JSON: {error}")))?;
+    serde_path_to_error::deserialize(value)
+        .map_err(|error| Problem::config(pointer(error.path()), error.inner().to_string()))
+}
+
+impl Problem {
+    /// Something wrong in `config`, at a JSON pointer.
+    pub fn config(path: impl Into<String>, message: impl Into<String>) -> Problem {
+        Problem {
+            subject: Subject::Config,
+            path: path.into(),
+            message: message.into(),
+        }
+    }
+
+    /// Something wrong with the sync's `object`.
+    pub fn object(message: impl Into<String>) -> Problem {
+        Problem {
+            subject: Subject::Object,
+            path: String::new(),
+            message: message.into(),
+        }
+    }
 }
 
 /// The place as a JSON pointer.

@@ -79,7 +79,7 @@ impl Ctx {
         self.file(Effect::Append(append)).await
     }
 
-    /// Makes a file durable and gives it its final name.
+    /// Makes a file durable and gives it its final name, replacing what is there in one step.
     ///
     /// # Errors
     /// `transient` where the host could not: then nothing changed.
@@ -87,6 +87,20 @@ impl Ctx {
         self.file(Effect::Rename(Rename {
             from: from.into(),
             to: to.into(),
+            replace: true,
+        }))
+        .await
+    }
+
+    /// Makes a file durable and gives it its final name, replacing nothing.
+    ///
+    /// # Errors
+    /// `fatal` where a file has that name, `transient` where the host could not: then nothing changed.
+    pub async fn rename_new(&self, from: &str, to: &str) -> Result<(), Failure> {
+        self.file(Effect::Rename(Rename {
+            from: from.into(),
+            to: to.into(),
+            replace: false,
         }))
         .await
     }
@@ -103,6 +117,7 @@ impl Ctx {
         match self.perform(vec![effect]).await.pop() {
             Some(EffectResult::Filed) => Ok(()),
             Some(EffectResult::FileFailed(why)) => Err(Failure::Transient(why)),
+            Some(EffectResult::FileExists) => Err(Failure::Fatal("a file is there that must not be replaced".into())),
             _ => Err(unexpected()),
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::{Ctx, Description, Failure, Field, Object, Operation, Outcome, Problem, Settings, Target};
+use crate::{Ctx, Description, Failure, Field, Object, Operation, Outcome, Problem, Settings, Settlement, Target};
 
 /// A destination, opened under its settings. It keeps no state between tasks, as the host may replay them.
 #[allow(async_fn_in_trait, reason = "plugins are single-threaded")]
@@ -36,6 +36,17 @@ pub trait Destination: Sized + 'static {
     /// Lists the fields of an object; for plugins with the ability `fields`.
     async fn fields(&self, _ctx: &Ctx, _object: &str) -> Result<Vec<Field>, Failure> {
         Err(Failure::Fatal("this plugin does not list fields".into()))
+    }
+
+    /// Finds records by match values, given as JSON: for each the record as JSON, where there is one; for plugins with the
+    /// ability `lookup`.
+    async fn lookup(&self, _ctx: &Ctx, _match_values: &[String]) -> Result<Vec<Option<String>>, Failure> {
+        Err(Failure::Fatal("this plugin does not look records up".into()))
+    }
+
+    /// Asks after operations whose outcome was `pending`, by their handles; for plugins with the ability `poll`.
+    async fn poll(&self, _ctx: &Ctx, _handles: &[String]) -> Result<Vec<Settlement>, Failure> {
+        Err(Failure::Fatal("this plugin answers at once".into()))
     }
 
     /// Makes the run's records count; for plugins with the ability `finish`.

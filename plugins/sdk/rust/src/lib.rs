@@ -3,6 +3,29 @@
 //! Implement [`Destination`] and name the type in [`export!`]. A plugin asks the host for everything through [`Ctx`]:
 //! `let reply: Reply = ctx.http(Request::post(url).json(record)).await?.ok()?.json()?;`, where each `?` ends the task with
 //! the failure that the contract has for it. Tests drive the same code natively, without a network, through [`Driver`].
+//!
+//! From nothing to a plugin that Outflow finds:
+//!
+//! 1. `cargo new --lib my-crm`, and in its `Cargo.toml`:
+//!    ```toml
+//!    [lib]
+//!    crate-type = ["cdylib", "rlib"]   # a component, and a library for tests
+//!    [dependencies]
+//!    outflow-plugin-sdk = { path = "OUTFLOW/plugins/sdk/rust" }
+//!    serde = { version = "1", features = ["derive"] }
+//!    ```
+//! 2. `src/lib.rs`: a type that implements [`Destination`], and `export!(MyCrm);`. `tests/author.rs` of this crate is one.
+//! 3. `cargo test`: natively.
+//! 4. In Outflow's checkout `cargo xtask plugins --path …/my-crm`, which gives `…/my-crm/target/plugins/my-crm.wasm`. It
+//!    gets a compiler where there is none. By hand, with `rustup target add wasm32-unknown-unknown`:
+//!    ```console
+//!    BIN=$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/host: //p')/bin
+//!    PATH=$BIN:$BIN/gcc-ld:$PATH CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-component-ld \
+//!      cargo build --release --target wasm32-unknown-unknown
+//!    ```
+//!    The linker is what makes a component of it; without that it is a plain module, which Outflow refuses.
+//! 5. Put it into a project's `plugins/` as `my-crm.wasm`, or into the folder of `--plugins`.
+//! 6. `outflow plugin inspect my-crm` shows what it says of itself; a destination's file names it: `plugin: my-crm`.
 
 mod config;
 mod context;
@@ -10,6 +33,7 @@ mod destination;
 mod driver;
 mod failure;
 mod http;
+pub mod log;
 mod runtime;
 
 /// The contract's types and exports, as generated from `wit/destination.wit`.

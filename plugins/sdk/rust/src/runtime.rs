@@ -35,10 +35,7 @@ impl<D: Destination> Runtime<D> {
     pub fn describe() -> Description {
         // A panic in wasm is a bare trap; this says first what went wrong.
         #[cfg(target_arch = "wasm32")]
-        std::panic::set_hook(Box::new(|panic| {
-            use crate::bindings::outflow::destination::log::{Level, write};
-            write(Level::Error, &panic.to_string());
-        }));
+        std::panic::set_hook(Box::new(|panic| crate::log::error(&panic.to_string())));
         D::describe()
     }
 
@@ -101,6 +98,7 @@ async fn answer<D: Destination>(destination: Rc<D>, ctx: Ctx, work: Work) -> Res
         Work::Write(batch) => destination.write(&ctx, &batch).await.map(Answer::Written),
         Work::Finish => destination.finish(&ctx).await.map(|()| Answer::Finished),
         Work::Abort => destination.abort(&ctx).await.map(|()| Answer::Aborted),
-        Work::Poll(_) | Work::Lookup(_) => Err(Failure::Fatal("this plugin does not poll or look up".into())),
+        Work::Poll(handles) => destination.poll(&ctx, &handles).await.map(Answer::Settled),
+        Work::Lookup(values) => destination.lookup(&ctx, &values).await.map(Answer::Found),
     }
 }

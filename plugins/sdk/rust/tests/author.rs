@@ -26,7 +26,9 @@ impl Destination for Crm {
             version: "1.0.0".into(),
             summary: "An example".into(),
             config_schema: "{}".into(),
+            example: String::new(),
             secrets: vec![],
+            kinds: Kinds::UPSERT,
             abilities: Abilities::empty(),
         }
     }
@@ -47,6 +49,9 @@ impl Destination for Crm {
             idempotent: false,
             previous: false,
             matching: true,
+            folder: false,
+            identity: config.url.clone(),
+            origins: vec![],
         };
         Ok((Crm { url: config.url }, target))
     }
@@ -125,6 +130,35 @@ fn what_goes_wrong_ends_the_task_with_its_failure() {
         "no route".into(),
     ))]);
     assert!(matches!(step, Step::Failed(Failure::Transient(why)) if why == "no route"));
+}
+
+#[test]
+fn a_test_gives_headers_secrets_and_the_time() {
+    let settings = Driver::<Crm>::settings(r#"{"url":"https://a.example"}"#)
+        .with_secret("token")
+        .with_run(7, 1_000);
+    assert_eq!(settings.secret("token"), Some("{token}"));
+    assert_eq!(settings.run.as_ref().map(|run| run.number), Some(7));
+    let mut driver = Driver::<Crm>::open(settings).expect("the config is valid");
+    driver.now = 784_111_747_000;
+    driver.start(batch());
+    let until = [("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")];
+    let step = driver.answer_with(429, &until, "");
+    let Step::Failed(Failure::RateLimited(limit)) = step else {
+        panic!("no limit but {step:?}")
+    };
+    assert_eq!(limit.wait_ms, Some(30_000));
+}
+
+#[test]
+fn what_a_plugin_cannot_do_fails_the_task() {
+    for work in [
+        Work::Lookup(vec!["1".into()]),
+        Work::Poll(vec!["job".into()]),
+        Work::Objects,
+    ] {
+        assert!(matches!(driver().start(work), Step::Failed(Failure::Fatal(_))));
+    }
 }
 
 #[test]

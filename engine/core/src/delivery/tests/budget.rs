@@ -200,7 +200,10 @@ async fn rule_25_each_outcome_is_kept_as_it_is() {
         Outcome::Accepted { id: Some("c1".into()) },
         one_rejected(),
         Outcome::NoMatch,
-        Outcome::Retry { after: None },
+        Outcome::Retry {
+            after: None,
+            reason: None,
+        },
         Outcome::NotAttempted,
         Outcome::Unknown {
             reason: "half an answer".into(),
@@ -211,6 +214,26 @@ async fn rule_25_each_outcome_is_kept_as_it_is() {
     assert_eq!(outcomes.rejected(), [1]);
     assert_eq!(outcomes.words[&2], Word::Other(State::NoMatch));
     assert!((3..6).all(|ordinal| outcomes.words[&ordinal] == Word::Accepted && destination.times(ordinal) == 2));
+}
+
+#[tokio::test]
+async fn rule_26_what_is_given_up_says_what_stood_in_the_way() {
+    let down = || "HTTP 503: down".to_owned();
+    for outcome in [
+        Outcome::Retry {
+            after: None,
+            reason: Some(down()),
+        },
+        Outcome::Unknown { reason: down() },
+    ] {
+        let destination = Scripted::new(move |batch| Ok(batch.iter().map(|_| outcome.clone()).collect()));
+        let outcomes = run(&destination, plan([Kind::Upsert; 3])).await;
+        assert!(
+            matches!(&outcomes.delivered.end, End::Interrupted(why) if why.ends_with("HTTP 503: down")),
+            "{:?}",
+            outcomes.delivered.end
+        );
+    }
 }
 
 #[tokio::test]

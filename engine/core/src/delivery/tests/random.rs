@@ -26,7 +26,10 @@ fn answer(random: &mut StdRng, batch: &[Operation]) -> Result<Vec<Outcome>, Fail
             .map(|_| match random.random_range(0..12) {
                 0 => one_rejected(),
                 1 => Outcome::NoMatch,
-                2 => Outcome::Retry { after: None },
+                2 => Outcome::Retry {
+                    after: None,
+                    reason: None,
+                },
                 3 => Outcome::NotAttempted,
                 4 => Outcome::Unknown { reason: "?".into() },
                 _ => Outcome::Accepted {

@@ -168,9 +168,8 @@ fn rule_14_a_collation_of_the_source_makes_no_two_rows_the_same() {
     assert!(world.run().planned.shortcut);
     // Nor of the match value.
     let mut world = World::matched();
-    let model =
-        |rows: &str| format!("SELECT id, email COLLATE NOCASE AS email, n FROM (VALUES {rows}) AS t(id, email, n)");
-    world.sql = model("(1, 'x', 1), (2, 'X', 1)");
+    world.sql =
+        "SELECT id, email COLLATE NOCASE AS email, n FROM (VALUES (1, 'x', 1), (2, 'X', 1)) AS t(id, email, n)".into();
     assert_eq!(world.run().heads(), ["upsert x", "upsert X"]);
 }
 

@@ -10,7 +10,7 @@ impl World {
         let mut ledger = self.open(&warehouse, None)?;
         let projection = self.project(&warehouse);
         let binding = Binding {
-            accept: true,
+            accept: Accept::Anew,
             ..self.binding()
         };
         ledger.bind(&mut connection, &binding, &projection.layout)?;

@@ -176,6 +176,69 @@ fn rule_07_a_ledger_of_another_sync_target_or_key_stops_the_run() {
 }
 
 #[test]
+fn rule_07_a_ledger_of_another_place_stops_the_run_until_a_person_says_that_it_is_the_same() {
+    let mut world = World::new();
+    world.rows("(1, 'a', 10)").run();
+    let bind = |identity: Option<&str>, accept: Accept| {
+        let warehouse = world.warehouse();
+        let mut connection = warehouse.connect().unwrap();
+        let mut ledger = world.open(&warehouse, None).unwrap();
+        let layout = world.project(&warehouse).layout;
+        let mut binding = world.binding();
+        (binding.target.identity, binding.accept) = (identity.map(str::to_owned), accept);
+        ledger
+            .bind(&mut connection, &binding, &layout)
+            .map_err(|error| error.to_string())
+    };
+    let (old, new) = (
+        Some("https://crm.example.com/people"),
+        Some("https://other.example.com"),
+    );
+    assert_eq!(bind(old, Accept::Nothing), Ok(()));
+    let message = bind(new, Accept::Nothing).unwrap_err();
+    for part in [
+        "about plugin `http` at `https://crm.example.com/people`",
+        "goes to plugin `http` at `https://other.example.com`",
+        "outflow run people --same-target",
+        "outflow rebaseline people",
+    ] {
+        assert!(message.contains(part), "`{part}` is not in `{message}`");
+    }
+    // A rebaseline that breaks off has declared nothing.
+    assert_eq!(bind(new, Accept::Anew), Ok(()));
+    assert!(bind(new, Accept::Nothing).is_err());
+    // What a person said holds at once, also where the run finds nothing to do.
+    assert_eq!(bind(new, Accept::SameTarget), Ok(()));
+    assert_eq!(bind(new, Accept::Nothing), Ok(()));
+    assert!(bind(old, Accept::Nothing).is_err());
+}
+
+#[test]
+fn rule_07_a_ledger_of_before_takes_over_its_place() {
+    let mut world = World::new();
+    world.rows("(1, 'a', 10)").run();
+    let open = || {
+        let warehouse = world.warehouse();
+        let connection = warehouse.connect().unwrap();
+        (world.open(&warehouse, None).unwrap(), connection, warehouse)
+    };
+    {
+        let (ledger, mut connection, _warehouse) = open();
+        let mut meta = ledger.meta().unwrap().clone();
+        meta.target.identity = None;
+        connection
+            .transaction::<_, LedgerError>(|connection| Ok(meta.write(connection)?))
+            .unwrap();
+    }
+    let (mut ledger, mut connection, warehouse) = open();
+    let layout = world.project(&warehouse).layout;
+    ledger.bind(&mut connection, &world.binding(), &layout).unwrap();
+    drop((ledger, connection, warehouse));
+    let (ledger, ..) = open();
+    assert_eq!(ledger.meta().unwrap().target, world.binding().target);
+}
+
+#[test]
 fn rule_08_a_newer_ledger_is_refused() {
     let mut world = World::new();
     world.rows("(1, 'a', 10)").run();

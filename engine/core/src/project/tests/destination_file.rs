@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::destination::{Description, Problem, SecretNeed};
+use crate::destination::{Description, Problem, SecretNeed, Subject};
+use crate::operation::Kind;
 
 #[test]
 fn origins_are_refused_when_they_are_more() {
@@ -53,6 +54,8 @@ fn http() -> Description {
             "base_url": {"type": "string", "description": "Where requests go."},
             "headers": {"type": "object", "additionalProperties": {"type": "string"}},
         }}),
+        example: String::new(),
+        kinds: Kind::ALL.to_vec(),
         secrets: vec![SecretNeed {
             name: "token".to_owned(),
             description: "the API's token".to_owned(),
@@ -94,14 +97,25 @@ fn a_plugins_own_problems_get_their_place() {
         Some("plugin: http\nconfig:\n  routes:\n    - {path: x}\n"),
     )])
     .unwrap();
-    let problem = Problem {
-        path: "/routes/0/path".to_owned(),
-        message: "begins with no `/`".to_owned(),
+    let problem = |subject, path: &str| Problem {
+        subject,
+        path: path.to_owned(),
+        message: "is wrong".to_owned(),
     };
-    let found = config_check::problems(&project.destinations["crm"], &[problem]);
+    let problems = [
+        problem(Subject::Config, "/routes/0/path"),
+        problem(Subject::Object, ""),
+        problem(Subject::MatchField, ""),
+    ];
+    let (destination, sync) = (&project.destinations["crm"], &project.syncs["aircraft-to-crm"]);
+    let found = config_check::problems(destination, sync, &problems);
     assert_eq!(
-        found[0].to_string(),
-        "destinations/crm.yml:4:14: config.routes[0].path: begins with no `/`"
+        found.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [
+            "destinations/crm.yml:4:14: config.routes[0].path: is wrong",
+            "syncs/aircraft-to-crm.yml:3:9: object: is wrong",
+            "syncs/aircraft-to-crm.yml:5:8: match: is wrong",
+        ]
     );
 }
 

@@ -96,6 +96,8 @@ impl Plugins for Crm {
             version: "1.0.0".into(),
             summary: "Records in memory.".into(),
             config_schema: json!({"type": "object", "additionalProperties": false}),
+            example: String::new(),
+            kinds: Kind::ALL.to_vec(),
             secrets: Vec::new(),
         })
     }
@@ -121,6 +123,8 @@ impl Plugins for Crm {
             previous: false,
             matching: true,
             finish: false,
+            folder: false,
+            identity: "crm".into(),
         };
         Ok(Box::new(Opened {
             crm: self.clone(),

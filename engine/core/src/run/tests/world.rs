@@ -10,9 +10,22 @@ use crate::ledger::Note;
 use crate::project::Project;
 use crate::report::Control;
 use crate::run::lock::{self, Asked, SyncLock};
-use crate::run::{Finished, Preview, PreviewOptions, RunError, RunOptions, RunRequest};
+use crate::run::{Claims, Finished, Preview, PreviewOptions, RunError, RunOptions, RunRequest};
 
 const SYNC: &str = "people-to-crm";
+
+/// The only sync that there is.
+struct Alone;
+
+impl Claims for Alone {
+    fn holder(&self, _: &str, _: &str) -> Result<Option<String>, String> {
+        Ok(None)
+    }
+
+    fn claim(&self, _: &str, _: Option<&str>) -> Result<Option<String>, String> {
+        Ok(None)
+    }
+}
 
 pub struct World {
     folder: tempfile::TempDir,
@@ -103,6 +116,7 @@ impl World {
             started: SystemTime::now(),
             options: std::mem::take(&mut self.options),
             note: self.note.clone(),
+            claims: Arc::new(Alone),
             control: self.control.clone(),
             extensions: Vec::new(),
         }
