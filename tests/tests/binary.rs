@@ -556,3 +556,31 @@ async fn a_first_project_runs_as_it_was_written() {
     let again = project.outflow(&["init", &first]).unwrap();
     assert_eq!(again.status.code(), Some(2), "no file is overwritten: {}", text(&again));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_made_a_sync_is_told_and_a_mistake_elsewhere_hides_no_sync() {
+    let (_receiver, project) = fixture(MIRROR, "1,Ann\n").await;
+    project.run(&[]).unwrap();
+    let runs = project.outflow(&["runs", SYNC]).unwrap();
+    assert!(text(&runs).contains(&format!("{SYNC}: created by ")), "{}", text(&runs));
+    let syncs = project.outflow(&["syncs", "--output", "json"]).unwrap();
+    let listed: Value = serde_json::from_slice(&syncs.stdout).unwrap();
+    let (sync, last) = (&listed["syncs"][0], &listed["syncs"][0]["last_run"]);
+    assert_eq!(
+        (&sync["sync"], &last["status"]),
+        (&json!(SYNC), &json!("success")),
+        "{listed}"
+    );
+    assert!(
+        sync["created_by"].is_string() && sync["created_at"].is_string(),
+        "{listed}"
+    );
+    assert_eq!(listed["mistakes"], Value::Null);
+    project.write("syncs/other.yml", "modle: people\n").unwrap();
+    let syncs = project.outflow(&["syncs"]).unwrap();
+    assert_eq!(syncs.status.code(), Some(2), "{}", text(&syncs));
+    let told = text(&syncs);
+    for word in [SYNC, "other", "1 success", "syncs/other.yml", "modle"] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+}

@@ -53,7 +53,7 @@ pub enum Command {
     Validate,
     /// Show what a run would do. Sends nothing and changes nothing.
     Plan(Plan),
-    /// Run syncs: bring their destinations in step with their models.
+    /// Run syncs, one after the other: bring their destinations in step with their models.
     Run(Run),
     /// Do exactly what a plan says that `outflow plan SYNC --out FILE` wrote, or nothing where anything has moved since.
     Apply {
@@ -68,6 +68,8 @@ pub enum Command {
         #[arg(long, value_name = "APPROVAL")]
         allow: Vec<String>,
     },
+    /// List the syncs: who made each and when, its last run and its next. Also where project files have mistakes.
+    Syncs,
     /// List a sync's runs, newest first.
     Runs {
         /// The sync.
@@ -125,14 +127,18 @@ pub struct Plan {
     /// Plan it also where repeating rows is refused.
     #[arg(long, requires = "full_resync")]
     pub force: bool,
+    /// Wait while the sync is being run, instead of failing with who runs it.
+    #[arg(long)]
+    pub wait: bool,
 }
 
 /// Which runs.
 #[derive(Debug, Args)]
 pub struct Run {
-    /// The syncs; all that are enabled if none is named.
+    /// The syncs, in the order in which they are to run, each beginning when the one before it is over; all that are
+    /// enabled, by name, if none is named. `outflow serve` runs several side by side.
     pub syncs: Vec<String>,
-    /// Send every row again; nothing is removed.
+    /// Send every row again; nothing is removed. If that is interrupted before it has begun, the next run does it.
     #[arg(long)]
     pub full_resync: bool,
     /// Send them also where repeating rows is refused (insert mode, delete behaviour).

@@ -8,10 +8,11 @@ mod run;
 mod runs;
 mod schedule;
 mod serve;
+mod syncs;
 mod validate;
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use outflow::project::schema::{FileKind, schema};
@@ -43,6 +44,7 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Run(run) => run::execute(&arguments, run).await,
         Command::Apply { file } => run::apply(&arguments, file).await,
         Command::Rebaseline { sync, allow } => run::rebaseline(&arguments, sync, allow).await,
+        Command::Syncs => syncs::execute(&arguments),
         Command::Runs { sync, limit } => runs::execute(&arguments, sync, *limit),
         Command::Rejected { sync } => rejected::execute(&arguments, sync),
         Command::Schedule { next } => schedule::execute(&arguments, *next),
@@ -70,8 +72,8 @@ fn registry(arguments: &Arguments) -> anyhow::Result<Registry> {
     })?)
 }
 
-/// The engine over the project.
-fn engine(arguments: &Arguments) -> anyhow::Result<Engine> {
+/// The project's folder, if it is one.
+fn project(arguments: &Arguments) -> anyhow::Result<&Path> {
     if !arguments.project.join("outflow.yml").is_file() {
         let folder = arguments.project.display();
         return Err(Usage(format!(
@@ -79,7 +81,12 @@ fn engine(arguments: &Arguments) -> anyhow::Result<Engine> {
         ))
         .into());
     }
-    let mut builder = Engine::builder(&arguments.project, Arc::new(registry(arguments)?));
+    Ok(&arguments.project)
+}
+
+/// The engine over the project.
+fn engine(arguments: &Arguments) -> anyhow::Result<Engine> {
+    let mut builder = Engine::builder(project(arguments)?, Arc::new(registry(arguments)?));
     if let Some(state) = &arguments.state {
         builder = builder.state(state);
     }

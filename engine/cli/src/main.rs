@@ -6,19 +6,27 @@ mod exit;
 mod output;
 mod progress;
 
+use std::time::Duration;
+
 use clap::Parser;
 
 use arguments::Arguments;
 use exit::Exit;
+
+/// How long the process waits for threads that block, at its end.
+const SHUTDOWN: Duration = Duration::from_secs(1);
 
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::parse();
     logging(&arguments);
     let output = arguments.output;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let result = runtime
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(command::execute(arguments)));
+    let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+        let result = runtime.block_on(command::execute(arguments));
+        // What still blocks a thread was given its time, and would keep the process for ever.
+        runtime.shutdown_timeout(SHUTDOWN);
+        result
+    });
     result
         .unwrap_or_else(|error| {
             let exit = Exit::of(&error);

@@ -12,6 +12,7 @@ pub mod mapping;
 pub mod operation;
 pub mod outcome;
 pub mod plan;
+mod private;
 pub mod project;
 pub mod record;
 pub mod report;

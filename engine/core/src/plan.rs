@@ -48,6 +48,8 @@ pub struct Request<'a> {
     pub run: u64,
     /// Whether everything is to be sent again (rule 22).
     pub full_resync: bool,
+    /// The orders for a full resync that this run takes: it is one, unless the ledger knows them all already.
+    pub orders: &'a [String],
     /// Whether a full resync is wanted in spite of what speaks against it.
     pub force: bool,
     /// The tokens of stopped or held plans that a person approved (rule 35).
@@ -287,6 +289,9 @@ fn attempt(
         meta.rows = tables::count(connection, ENTRIES)?;
         meta.epoch = resync.epoch;
         meta.resync_open = resync.open;
+        if resync.begun {
+            meta.resynced = request.orders.to_vec();
+        }
         if !held {
             meta.null_keys = Some(desired.null_keys);
         }

@@ -112,6 +112,13 @@ impl Project {
         }
     }
 
+    /// The syncs that a folder has files of, whatever is in them or in other files.
+    #[must_use]
+    pub fn sync_files(root: &Path) -> Vec<String> {
+        let files = files::list(root, "syncs", "yml", &mut Vec::new());
+        files.into_keys().collect()
+    }
+
     /// The model of a sync.
     #[must_use]
     pub fn model_of(&self, sync: &Sync) -> Option<&Model> {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::ledger::Unsettled;
 use crate::plan::Invalid;
-use crate::run::lock::private_folder;
+use crate::private;
 use crate::warehouse::{Value, Warehouse, WarehouseError, WarehouseOptions, quote};
 
 /// Memory for writing or reading a record, in bytes.
@@ -52,7 +52,7 @@ impl Record {
     /// # Errors
     /// When the folder cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), RecordError> {
-        private_folder(folder).map_err(|source| RecordError::Io {
+        private::folder(folder).map_err(|source| RecordError::Io {
             path: folder.to_owned(),
             source,
         })?;
@@ -85,8 +85,10 @@ impl Record {
         }
         rows.finish()?;
         for table in ["unsettled", "invalid"] {
-            let path = quote::text(&folder.join(format!("{table}.parquet")).to_string_lossy());
+            let file = folder.join(format!("{table}.parquet"));
+            let path = quote::text(&file.to_string_lossy());
             connection.execute(&format!("COPY {table} TO {path} (FORMAT parquet)"))?;
+            private::seal(&file).map_err(|source| RecordError::Io { path: file, source })?;
         }
         Ok(())
     }

@@ -7,6 +7,8 @@ mod compile;
 mod expected;
 pub mod lock;
 mod preview;
+pub mod scratch;
+pub mod snapshot;
 #[cfg(test)]
 mod tests;
 
@@ -82,6 +84,8 @@ pub trait Claims: Send + Sync {
 pub struct RunOptions {
     /// Send every row again (rule 22).
     pub full_resync: bool,
+    /// The orders for a full resync that the run takes: it is one, unless the ledger knows that each was begun.
+    pub orders: Vec<String>,
     /// Do so in spite of what speaks against it.
     pub force: bool,
     /// The approvals of stopped runs (rule 35).
@@ -97,6 +101,8 @@ pub struct RunOptions {
 pub struct Finished {
     /// What it did.
     pub report: Report,
+    /// Whether its plan was made: what it had to do is in the ledger now, and not lost however it ended.
+    pub planned: bool,
     /// What the catalog is to remember of the ledger, where it was opened.
     pub note: Option<Note>,
     /// What did not get through, where the run came as far as a plan.
@@ -191,6 +197,7 @@ impl RunError {
 /// Runs a sync. Whatever happens is in the report.
 pub async fn run(request: RunRequest) -> Finished {
     let mut course = Course {
+        planned: false,
         note: request.note.clone(),
         counts: Counts::default(),
         notes: Vec::new(),
@@ -231,6 +238,7 @@ pub fn shared(project: &Project, slug: &str, other: &str, place: &str) -> RunErr
 /// Takes the model's present state as what the destination has (rule 15). Nothing is sent.
 pub async fn rebaseline(request: RunRequest) -> Finished {
     let mut course = Course {
+        planned: false,
         note: request.note.clone(),
         counts: Counts::default(),
         notes: Vec::new(),
@@ -255,6 +263,7 @@ fn finished(request: &RunRequest, course: Course, done: Done) -> Finished {
     };
     Finished {
         report: report(request, course.counts, course.notes, status, message),
+        planned: course.planned,
         note: course.note,
         record: Some(done.record),
         number_taken: None,
@@ -268,6 +277,7 @@ fn failed(request: &RunRequest, course: Course, error: &RunError) -> Finished {
             configuration: error.is_configuration(),
             ..report(request, course.counts, course.notes, status, message)
         },
+        planned: course.planned,
         note: course.note,
         record: None,
         number_taken: match error {
@@ -291,6 +301,7 @@ fn report(request: &RunRequest, counts: Counts, notes: Vec<String>, status: Stat
 
 /// What is known so far, whatever comes.
 struct Course {
+    planned: bool,
     note: Option<Note>,
     counts: Counts,
     notes: Vec<String>,
@@ -347,6 +358,7 @@ impl Course {
                     target: &target,
                     run: job.number,
                     full_resync: job.options.full_resync,
+                    orders: &job.options.orders,
                     force: job.options.force,
                     allow: &job.options.allow,
                     pinned: &pinned,
@@ -368,6 +380,7 @@ impl Course {
                 self.counts = stop.counts;
             }
         })?;
+        self.planned = true;
         self.counts = planned.counts;
         self.notes.clone_from(&planned.notes);
         self.note = desk.ledger.note();
@@ -433,6 +446,7 @@ impl Course {
                 target: &target,
                 run: job.number,
                 full_resync: false,
+                orders: &[],
                 force: false,
                 allow: &job.options.allow,
                 pinned: &pinned,

@@ -4,6 +4,7 @@
 //! that wait, when each schedule last fired, and a note of each ledger's last commit (rule 7), against which a ledger is
 //! compared when it is opened. Any process reads and writes it at any time; a reader never waits for a run.
 
+mod private;
 mod queue;
 mod runs;
 mod schema;
@@ -18,8 +19,8 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::Connection;
 
-pub use queue::{FollowUp, Queued, Trigger};
-pub use runs::{Ended, Run};
+pub use queue::{Cause, Order, Settle, Taken, Ticket, Trigger};
+pub use runs::{Begun, Ended, Run};
 pub use syncs::SyncRow;
 
 /// How long a writer waits for another process's short transaction.
@@ -50,6 +51,18 @@ pub enum CatalogError {
         /// What happened.
         source: std::io::Error,
     },
+    /// Others may look into the folder, and it may be theirs.
+    #[error(
+        "the state would be kept in {path}, which others can look into (mode {mode:o}), and which cannot be closed to them: {reason}; name a folder of its own"
+    )]
+    Open {
+        /// The folder.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+        /// Why it is left as it is.
+        reason: String,
+    },
     /// A newer version of outflow wrote it.
     #[error(
         "the catalog {path} has format {found}, and this version of outflow reads up to {known}; use the newer version"
@@ -68,15 +81,15 @@ impl Catalog {
     /// Opens the catalog in a state folder; both are made where they are not there, for their owner only (rule 39).
     ///
     /// # Errors
-    /// When they cannot be made or read, or a newer version wrote the catalog.
+    /// When they cannot be made, read or closed to others, or a newer version wrote the catalog.
     pub fn open(state: &Path) -> Result<Self, CatalogError> {
         let path = state.join("catalog.sqlite");
         let io = |source| CatalogError::Io {
             path: path.clone(),
             source,
         };
-        private_folder(state).map_err(io)?;
-        private_file(&path).map_err(io)?;
+        private::folder(state, &path)?;
+        private::file(&path).map_err(io)?;
         let database = |source| CatalogError::Database {
             path: path.clone(),
             source,
@@ -148,27 +161,6 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
             done => return done,
         }
     }
-}
-
-/// Makes a folder that only its owner can look into.
-fn private_folder(folder: &Path) -> std::io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
-}
-
-/// Makes a file that only its owner can read. SQLite gives the files beside it the same rights.
-fn private_file(path: &Path) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
 }
 
 /// Times are kept as RFC 3339 text in UTC with milliseconds, which sorts as time does.

@@ -54,10 +54,19 @@ pub enum Error {
         /// Who runs it, where that is known.
         holder: Option<Holder>,
     },
-    /// It was cancelled before it could begin.
+    /// The sync is running, so that nobody can say what the next run would do.
     #[error(
-        "cancelled while it waited for the present run of `{sync}`; it stays queued, and the next run does its work"
+        "the sync `{sync}` is being run{}, and what the next run would do is known once that is over: ask again then, or wait for it with --wait",
+        .holder.as_ref().map_or(String::new(), |holder| format!(" by {holder}"))
     )]
+    Unsettled {
+        /// The sync.
+        sync: String,
+        /// Who runs it, where that is known.
+        holder: Option<Holder>,
+    },
+    /// It was cancelled before it could begin.
+    #[error("cancelled while it waited for the present run of `{sync}`; what it asked for is taken back")]
     Cancelled {
         /// The sync.
         sync: String,

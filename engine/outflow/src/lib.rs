@@ -11,13 +11,18 @@
 //!
 //! [`Engine`] says when a run happens and remembers that it did; what a sync means is the core's.
 
+mod ahead;
 pub mod catalog;
+mod claims;
 mod engine;
 mod error;
 mod renamed;
+mod run;
 mod serve;
+mod syncs;
 
-pub use engine::{Engine, EngineBuilder, PlanOptions, RunHandle, RunOptions, Tick};
+pub use ahead::PlanOptions;
+pub use engine::{Engine, EngineBuilder};
 pub use error::Error;
 pub use outflow_core::destination::{self, Plugins};
 pub use outflow_core::record::Record;
@@ -25,3 +30,5 @@ pub use outflow_core::report::{Control, Counts, Event, Report, Split, Stage, Sta
 pub use outflow_core::run::{Preview, PreviewOptions};
 pub use outflow_core::{operation, outcome, project};
 pub use outflow_plugin::{Bundled, Found, HostError, Limits, Registry, RegistryOptions};
+pub use run::{RunHandle, RunOptions};
+pub use syncs::{Listed, Tick, listed};

@@ -2,21 +2,28 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::Utc;
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::time::{Instant, timeout_at};
 
 use crate::engine::Engine;
 use crate::{Control, Error};
 
 /// Between two looks at the clock and the queue. Short, because a clock may be set and another process may queue.
 const LOOK: Duration = Duration::from_millis(500);
+/// How long a run that is dropped may take to let go of its lock.
+const DROP: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Keeps the schedules and runs what is queued, until `shutdown` comes. Then runs under way are cancelled (nothing more
-    /// is sent, what is in flight is recorded) and waited for.
+    /// is sent, what is in flight is recorded) and waited for, within [`EngineBuilder::stop_within`]. What they were asked
+    /// for waits in the queue for the next server or run.
+    ///
+    /// [`EngineBuilder::stop_within`]: crate::EngineBuilder::stop_within
     ///
     /// # Errors
     /// When the catalog cannot be used.
@@ -25,6 +32,7 @@ impl Engine {
             engine: self,
             slots: Arc::new(Semaphore::new(self.project().settings.concurrency.max(1))),
             running: BTreeMap::new(),
+            stopping: Arc::default(),
             tasks: JoinSet::new(),
         };
         let mut shutdown = std::pin::pin!(shutdown);
@@ -47,6 +55,7 @@ struct Serving<'a> {
     engine: &'a Engine,
     slots: Arc<Semaphore>,
     running: BTreeMap<String, Running>,
+    stopping: Arc<AtomicBool>,
     tasks: JoinSet<()>,
 }
 
@@ -84,14 +93,14 @@ impl Serving<'_> {
 
     fn start(&mut self, slug: &str) {
         let (engine, slots, owned) = (self.engine.clone(), Arc::clone(&self.slots), slug.to_owned());
-        let control = Control::default();
+        let (control, stopping) = (Control::default(), Arc::clone(&self.stopping));
         let watched = control.clone();
         let task = self.tasks.spawn(async move {
             let _slot = tokio::select! {
                 slot = slots.acquire() => slot,
                 () = watched.cancelled() => return,
             };
-            match engine.run_queued(&owned, watched).await {
+            match engine.run_queued(&owned, watched, &stopping).await {
                 Ok(Some(report)) => tracing::info!(sync = owned, status = report.status.as_str(), "run ended"),
                 Ok(None) => {}
                 Err(error) => tracing::error!(sync = owned, "{error}"),
@@ -108,9 +117,21 @@ impl Serving<'_> {
     }
 
     async fn stop(mut self) {
+        self.stopping.store(true, Ordering::SeqCst);
         for running in self.running.values() {
             running.control.cancel();
         }
-        while self.tasks.join_next().await.is_some() {}
+        let ends = Instant::now() + self.engine.stop_within();
+        while let Ok(Some(_)) = timeout_at(ends, self.tasks.join_next()).await {}
+        self.running.retain(|_, running| !running.task.is_finished());
+        for sync in self.running.keys() {
+            tracing::warn!(
+                sync,
+                "the run did not stop in time and is dropped; the next one goes on from there"
+            );
+        }
+        self.tasks.abort_all();
+        let ends = Instant::now() + DROP;
+        while let Ok(Some(_)) = timeout_at(ends, self.tasks.join_next()).await {}
     }
 }

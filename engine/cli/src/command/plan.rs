@@ -22,6 +22,7 @@ pub async fn execute(arguments: &Arguments, plan: &Plan) -> anyhow::Result<Exit>
         sample: plan.sample,
         requests: plan.requests,
         file: plan.out.clone(),
+        wait: plan.wait,
     };
     let preview = engine(arguments)?.plan(&plan.sync, options).await?;
     match arguments.output {

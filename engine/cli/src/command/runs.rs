@@ -14,10 +14,15 @@ use crate::output::{self, say};
 pub fn execute(arguments: &Arguments, sync: &str, limit: u32) -> anyhow::Result<Exit> {
     let engine = engine(arguments)?;
     let runs = engine.runs(sync, limit.into())?;
+    let created = engine.catalog().find_sync(sync)?;
     match arguments.output {
         Output::Json => output::json(&runs.iter().map(as_json).collect::<Vec<_>>())?,
         Output::Text if runs.is_empty() => say!("{sync} has not been run yet"),
         Output::Text => {
+            if let Some(row) = created {
+                let at = row.created_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+                say!("{sync}: created by {} at {at}", row.created_by);
+            }
             let headings = [
                 "run", "status", "by", "started", "took", "rows", "added", "changed", "removed", "accepted", "refused",
             ];

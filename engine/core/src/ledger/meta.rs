@@ -40,6 +40,9 @@ pub struct Meta {
     pub epoch: u64,
     /// Whether the last full resync is not over.
     pub resync_open: bool,
+    /// The orders that the last full resync was begun for, so that none is begun twice.
+    #[serde(default)]
+    pub resynced: Vec<String>,
     /// Commits so far. Every commit of plan or outcomes counts.
     pub sequence: u64,
     /// Entries at the last commit.
@@ -142,6 +145,7 @@ impl Meta {
             former: BTreeMap::new(),
             epoch: 0,
             resync_open: false,
+            resynced: Vec::new(),
             sequence: 0,
             rows: 0,
             run: 0,

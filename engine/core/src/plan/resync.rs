@@ -12,6 +12,8 @@ use crate::warehouse::{Connection, WarehouseError};
 pub(super) struct Resync {
     /// Whether it is one, or continues one.
     active: bool,
+    /// Whether it begins one.
+    pub begun: bool,
     /// The epoch under which rows are sent.
     pub epoch: u64,
     /// Whether it will be open when the plan is committed.
@@ -33,7 +35,9 @@ impl Resync {
 /// Decides whether this run is a full resync, and refuses one that does harm.
 pub(super) fn decide(meta: &Meta, request: &Request<'_>) -> Result<Resync, PlanError> {
     super::check_target(request.projection, request.sync, request.target)?;
-    if !request.full_resync {
+    // A run that died after its plan has begun what was ordered; what is left of that is continued, and not begun anew.
+    let begun = request.full_resync || request.orders.iter().any(|order| !meta.resynced.contains(order));
+    if !begun {
         if !meta.layout.same_match(&request.projection.layout) {
             return refused(edited_match(meta, request));
         }
@@ -41,13 +45,14 @@ pub(super) fn decide(meta: &Meta, request: &Request<'_>) -> Result<Resync, PlanE
         if !meta.resync_open || request.sync.mode == Mode::Insert {
             return Ok(Resync {
                 active: false,
+                begun,
                 epoch: meta.epoch,
                 open: false,
             });
         }
     }
     if let Some(reason) = harm(request).filter(|_| !request.force) {
-        let how = if request.full_resync {
+        let how = if begun {
             ""
         } else {
             "an interrupted full resync is to be continued; "
@@ -56,13 +61,10 @@ pub(super) fn decide(meta: &Meta, request: &Request<'_>) -> Result<Resync, PlanE
             "{how}a full resync is refused: {reason}. To do it all the same: --full-resync --force"
         ));
     }
-    let epoch = if request.full_resync {
-        meta.epoch + 1
-    } else {
-        meta.epoch
-    };
+    let epoch = meta.epoch + u64::from(begun);
     Ok(Resync {
         active: true,
+        begun,
         epoch,
         open: true,
     })

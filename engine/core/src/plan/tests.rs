@@ -54,6 +54,7 @@ struct World {
     finish: bool,
     allow: Vec<String>,
     full_resync: bool,
+    orders: Vec<String>,
     force: bool,
 }
 
@@ -149,6 +150,7 @@ impl World {
             finish: true,
             allow: Vec::new(),
             full_resync: false,
+            orders: Vec::new(),
             force: false,
         }
     }
@@ -264,6 +266,7 @@ impl World {
             target: &self.target,
             run: *self.run.borrow(),
             full_resync: self.full_resync,
+            orders: &self.orders,
             force: self.force,
             allow: &self.allow,
             pinned: &NOTHING,

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::destination::{Destination, OpenError, RunInfo, Settings, Target};
 use crate::ledger::{Ledger, LedgerError, TargetName};
 use crate::mapping::{Layout, Projection};
+use crate::private;
 use crate::project::Project;
 use crate::project::config_check;
 use crate::project::destination::DestinationFile;
@@ -17,7 +18,7 @@ use crate::project::source::Source;
 use crate::project::sync::Sync;
 use crate::warehouse::{Column, Connection, Warehouse, WarehouseOptions};
 
-use super::lock::{self, private_folder};
+use super::lock;
 use super::{RunError, RunRequest};
 
 /// What compiling gives.
@@ -64,7 +65,7 @@ pub fn compile(request: &RunRequest, access: Access) -> Result<Compiled, RunErro
         path: request.lock.temporary(),
         source,
     };
-    private_folder(&request.lock.temporary()).map_err(io)?;
+    private::folder(&request.lock.temporary()).map_err(io)?;
     let options = WarehouseOptions {
         memory_limit_bytes: project.settings.memory_limit.0,
         threads: project.settings.threads,

@@ -1,11 +1,17 @@
 //! One run per sync at a time, over all processes (rule 30): a lock that the kernel lets go when the process dies.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+
+use crate::private;
+
+/// How long somebody who only looks is waited for.
+const LOOK_MAX: Duration = Duration::from_secs(1);
 
 /// A sync's state folder, held. Whoever has it may open the ledger; DuckDB's own lock does not keep a second opening in
 /// the same process out.
@@ -54,20 +60,26 @@ impl SyncLock {
     /// What the operating system says.
     pub fn ask(state: &Path, sync: &str, by: &str) -> std::io::Result<Asked> {
         let folder = folder(state, sync);
-        private_folder(&folder)?;
+        private::folder(&folder)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(folder.join("lock"))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                file.read_to_string(&mut text)?;
-                return Ok(Asked::Taken(serde_json::from_str(&text).ok()));
+        let asked = Instant::now();
+        while let Err(error) = file.try_lock() {
+            if let std::fs::TryLockError::Error(error) = error {
+                return Err(error);
             }
-            Err(std::fs::TryLockError::Error(error)) => return Err(error),
+            // Somebody who only looks has it for an instant, and shares it.
+            if file.try_lock_shared().is_ok() && asked.elapsed() < LOOK_MAX {
+                file.unlock()?;
+                std::thread::sleep(Duration::from_millis(1));
+                continue;
+            }
+            let mut text = String::new();
+            file.read_to_string(&mut text)?;
+            return Ok(Asked::Taken(serde_json::from_str(&text).ok()));
         }
         let holder = Holder {
             by: by.to_owned(),
@@ -77,7 +89,35 @@ impl SyncLock {
         file.set_len(0)?;
         file.rewind()?;
         file.write_all(serde_json::to_string(&holder)?.as_bytes())?;
+        close(&folder)?;
         Ok(Asked::Held(Self { folder, _file: file }))
+    }
+
+    /// Looks whether somebody has the lock of a sync, and who; nothing where it is free. Keeps nobody from getting it.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn look(state: &Path, sync: &str) -> std::io::Result<Option<Option<Holder>>> {
+        let mut file = match File::open(folder(state, sync).join("lock")) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                file.read_to_string(&mut text)?;
+                Ok(Some(serde_json::from_str(&text).ok()))
+            }
+            Err(std::fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// The lock of a copy of a sync's state, which nobody else knows of.
+    pub(crate) fn of_copy(folder: PathBuf) -> std::io::Result<Self> {
+        let file = private::file(&folder.join("lock"))?;
+        Ok(Self { folder, _file: file })
     }
 
     /// The sync's state folder.
@@ -100,6 +140,40 @@ impl SyncLock {
     pub(crate) fn temporary(&self) -> PathBuf {
         self.folder.join("temporary")
     }
+}
+
+impl Drop for SyncLock {
+    fn drop(&mut self) {
+        // DuckDB makes its files for everybody. Nobody else can look into the folder; this is for copies of it.
+        let _ = close(&self.folder);
+    }
+}
+
+/// Takes everybody else's rights to a folder and to the files in it away (rule 39).
+fn close(folder: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let close = |path: &Path, mode: u32| -> std::io::Result<()> {
+            let mut permissions = std::fs::metadata(path)?.permissions();
+            if permissions.mode() & 0o077 != 0 {
+                permissions.set_mode(mode);
+                std::fs::set_permissions(path, permissions)?;
+            }
+            Ok(())
+        };
+        close(folder, 0o700)?;
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            match entry.file_type() {
+                Ok(kind) if kind.is_file() => close(&entry.path(), 0o600)?,
+                _ => {}
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = folder;
+    Ok(())
 }
 
 /// The state folder of a sync.
@@ -127,15 +201,6 @@ pub(crate) fn set_aside(file: &Path) -> std::io::Result<PathBuf> {
     Ok(aside)
 }
 
-/// Makes a folder that only its owner can look into (rule 39).
-pub(crate) fn private_folder(folder: &Path) -> std::io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,6 +226,34 @@ mod tests {
         ));
     }
 
+    #[test]
+    fn rule_30_looking_keeps_nobody_out() {
+        let state = tempfile::tempdir().unwrap();
+        assert_eq!(
+            SyncLock::look(state.path(), "a").unwrap(),
+            None,
+            "there is no such folder yet"
+        );
+        let Asked::Held(lock) = SyncLock::ask(state.path(), "a", "ann").unwrap() else {
+            panic!("it was free")
+        };
+        let holder = SyncLock::look(state.path(), "a").unwrap();
+        assert_eq!(holder.flatten().map(|holder| holder.by), Some("ann".to_owned()));
+        drop(lock);
+        // As a reader that has just looked.
+        let file = File::open(folder(state.path(), "a").join("lock")).unwrap();
+        file.lock_shared().unwrap();
+        let reader = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            drop(file);
+        });
+        assert!(matches!(
+            SyncLock::ask(state.path(), "a", "bob").unwrap(),
+            Asked::Held(_)
+        ));
+        reader.join().unwrap();
+    }
+
     #[cfg(unix)]
     #[test]
     fn rule_39_the_folder_is_its_owners() {
@@ -170,6 +263,14 @@ mod tests {
         let Asked::Held(lock) = asked else {
             panic!("it was free")
         };
-        assert_eq!(lock.folder().metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(lock.folder()), 0o700);
+        // As another program left it, and as DuckDB makes files.
+        std::fs::set_permissions(lock.folder(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::write(lock.ledger(), "").unwrap();
+        std::fs::set_permissions(lock.ledger(), std::fs::Permissions::from_mode(0o644)).unwrap();
+        let (folder, ledger) = (lock.folder().to_owned(), lock.ledger());
+        drop(lock);
+        assert_eq!((mode(&folder), mode(&ledger)), (0o700, 0o600));
     }
 }

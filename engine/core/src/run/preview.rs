@@ -86,6 +86,7 @@ pub async fn preview(request: RunRequest, options: PreviewOptions, file: Option<
                 target: &target,
                 run: number,
                 full_resync: job.options.full_resync,
+                orders: &job.options.orders,
                 force: job.options.force,
                 allow: &job.options.allow,
                 pinned: &pinned,

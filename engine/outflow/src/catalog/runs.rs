@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use outflow_core::report::{Counts, Report, Status};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::queue::Trigger;
+use super::queue::{self, Cause, Settle, Taken, Trigger};
 use super::syncs::{restored, stored};
 use super::{Catalog, CatalogError, time, time_if_any, written};
 
@@ -29,6 +29,17 @@ pub struct Run {
     pub ended: Option<Ended>,
 }
 
+/// A run that has begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// The run.
+    pub run: Run,
+    /// The order that set it off, where that was one.
+    pub own: Option<i64>,
+    /// The orders that it took, the oldest first.
+    pub orders: Vec<Taken>,
+}
+
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
@@ -45,26 +56,54 @@ pub struct Ended {
 }
 
 impl Catalog {
-    /// Begins a run: it is listed from now on.
+    /// Begins a run: with one stroke, runs that have no end are ended as interrupted, the new one is listed, and the orders
+    /// that it takes are its. Nothing where nothing is to be done: the order that was to set it off waits no more, as
+    /// another run has taken it. Call it with the sync's lock held.
     ///
     /// # Errors
     /// When the catalog cannot be written.
     pub fn begin_run(
         &self,
         sync: i64,
-        trigger: Trigger,
         by: &str,
-        full_resync: bool,
-        created: DateTime<Utc>,
+        cause: Cause<'_>,
         now: DateTime<Utc>,
-    ) -> Result<Run, CatalogError> {
+    ) -> Result<Option<Begun>, CatalogError> {
         self.write(|tx| {
+            repair(tx, sync, now)?;
+            let Some(due) = queue::due(tx, sync, cause)? else {
+                return Ok(None);
+            };
+            let mut first = due.orders.iter().filter(|taken| taken.waiting);
+            let first = match cause {
+                Cause::Apart(order) => Some(order),
+                _ => first.next().map(|taken| &taken.order),
+            };
+            let Some(first) = first else {
+                return Ok(None);
+            };
+            let full_resync = first.full_resync || due.orders.iter().any(|taken| taken.order.full_resync);
             tx.execute(
                 "INSERT INTO runs (sync, number, trigger, by, full_resync, created_at, started_at)
                  SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3, ?4, ?5, ?6 FROM runs WHERE sync = ?1",
-                params![sync, trigger.as_str(), by, full_resync, written(created), written(now)],
+                params![
+                    sync,
+                    first.trigger.as_str(),
+                    by,
+                    full_resync,
+                    written(first.created_at),
+                    written(now)
+                ],
             )?;
-            tx.query_row("SELECT * FROM runs WHERE id = ?", [tx.last_insert_rowid()], read)
+            let run = tx.query_row("SELECT * FROM runs WHERE id = ?", [tx.last_insert_rowid()], read)?;
+            if !matches!(cause, Cause::Apart(_)) {
+                queue::take(tx, sync, run.id)?;
+            }
+            Ok(Some(Begun {
+                run,
+                own: due.own,
+                orders: due.orders,
+            }))
         })
     }
 
@@ -73,25 +112,21 @@ impl Catalog {
     /// # Errors
     /// When the catalog cannot be written.
     pub fn renumber_run(&self, run: i64, number: u64) -> Result<(), CatalogError> {
-        self.write(|tx| {
-            tx.execute(
-                "UPDATE runs SET number = ? WHERE id = ?",
-                params![i64::try_from(number).unwrap_or(i64::MAX), run],
-            )
-        })
-        .map(drop)
+        self.write(|tx| tx.execute("UPDATE runs SET number = ? WHERE id = ?", params![stored(number), run]))
+            .map(drop)
     }
 
-    /// Ends a run with its report. A run that has an end keeps it: whoever lost its place records nothing (rule 30).
+    /// Ends a run with its report, and settles the orders that it took. A run that has an end keeps it: whoever lost its
+    /// place records nothing (rule 30).
     ///
     /// # Errors
     /// When the catalog cannot be written.
-    pub fn end_run(&self, run: i64, report: &Report, now: DateTime<Utc>) -> Result<(), CatalogError> {
+    pub fn end_run(&self, run: i64, report: &Report, settle: Settle, now: DateTime<Utc>) -> Result<(), CatalogError> {
         let json = |value: serde_json::Result<String>| {
             value.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
         };
         self.write(|tx| {
-            tx.execute(
+            let ended = tx.execute(
                 "UPDATE runs SET finished_at = ?, status = ?, message = ?, counts = ?, notes = ?
                  WHERE id = ? AND finished_at IS NULL",
                 params![
@@ -102,9 +137,12 @@ impl Catalog {
                     json(serde_json::to_string(&report.notes))?,
                     run
                 ],
-            )
+            )?;
+            if ended > 0 {
+                queue::settle(tx, run, settle)?;
+            }
+            Ok(())
         })
-        .map(drop)
     }
 
     /// Ends the runs of a sync that have no end, as interrupted. Call it with the sync's lock held, which proves that
@@ -113,13 +151,7 @@ impl Catalog {
     /// # Errors
     /// When the catalog cannot be written.
     pub fn repair_runs(&self, sync: i64, now: DateTime<Utc>) -> Result<usize, CatalogError> {
-        self.write(|tx| {
-            tx.execute(
-                "UPDATE runs SET finished_at = ?, status = ?, message = 'its process ended before the run did'
-                 WHERE sync = ? AND finished_at IS NULL",
-                params![written(now), Status::Interrupted.as_str(), sync],
-            )
-        })
+        self.write(|tx| repair(tx, sync, now))
     }
 
     /// A sync's runs, newest first, at most so many.
@@ -148,6 +180,14 @@ impl Catalog {
             .optional()
         })
     }
+}
+
+fn repair(tx: &Transaction<'_>, sync: i64, now: DateTime<Utc>) -> rusqlite::Result<usize> {
+    tx.execute(
+        "UPDATE runs SET finished_at = ?, status = ?, message = 'its process ended before the run did'
+         WHERE sync = ? AND finished_at IS NULL",
+        params![written(now), Status::Interrupted.as_str(), sync],
+    )
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Run> {

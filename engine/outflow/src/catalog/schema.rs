@@ -3,10 +3,10 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The newest format.
-pub const FORMAT: i64 = 2;
+pub const FORMAT: i64 = 3;
 
 /// What takes a catalog from each format to the next.
-const STEPS: [&str; FORMAT as usize] = [
+pub(super) const STEPS: [&str; FORMAT as usize] = [
     "
     CREATE TABLE syncs (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -50,6 +50,29 @@ const STEPS: [&str; FORMAT as usize] = [
     "
     -- The place that the sync writes to, where no other may.
     ALTER TABLE syncs ADD COLUMN place TEXT;
+",
+    "
+    ALTER TABLE queue RENAME TO old_queue;
+    -- Orders for runs, until they are done.
+    CREATE TABLE queue (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        sync INTEGER NOT NULL REFERENCES syncs,
+        -- By which the ledger knows it.
+        token TEXT NOT NULL,
+        trigger TEXT NOT NULL,
+        by TEXT NOT NULL,
+        full_resync INTEGER NOT NULL,
+        force INTEGER NOT NULL,
+        created_at TEXT NOT NULL,
+        -- The run that took it last.
+        run INTEGER REFERENCES runs,
+        -- Whether it sets a run off.
+        waiting INTEGER NOT NULL DEFAULT 1
+    ) STRICT;
+    INSERT INTO queue (sync, token, trigger, by, full_resync, force, created_at)
+        SELECT sync, lower(hex(randomblob(16))), trigger, by, full_resync, force, created_at
+        FROM old_queue ORDER BY created_at;
+    DROP TABLE old_queue;
 ",
 ];
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use outflow_core::ledger::Note;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::queue::{self, FollowUp, Trigger};
+use super::queue::{self, Order, Trigger};
 use super::{Catalog, CatalogError, time, time_if_any, written};
 
 /// A sync as the catalog knows it.
@@ -135,7 +135,7 @@ impl Catalog {
         by: &str,
         now: DateTime<Utc>,
     ) -> Result<bool, CatalogError> {
-        let wanted = FollowUp {
+        let order = Order {
             trigger: Trigger::Schedule,
             by: by.to_owned(),
             full_resync: false,
@@ -150,7 +150,7 @@ impl Catalog {
             if marked == 0 {
                 return Ok(false);
             }
-            queue::put(tx, sync, &wanted)?;
+            queue::put_tick(tx, sync, &order)?;
             Ok(true)
         })
     }

@@ -8,14 +8,31 @@ fn now() -> DateTime<Utc> {
     "2026-11-25T06:00:00.123Z".parse().unwrap()
 }
 
+fn begin(catalog: &Catalog, sync: i64) -> Begun {
+    let begun = catalog.begin_run(sync, "ann", Cause::Now(&order(false)), now());
+    begun.unwrap().unwrap()
+}
+
+fn report(status: Status) -> Report {
+    Report {
+        sync: "a".into(),
+        number: 1,
+        status,
+        message: None,
+        counts: Counts::default(),
+        configuration: false,
+        notes: Vec::new(),
+    }
+}
+
 fn catalog() -> (tempfile::TempDir, Catalog) {
     let folder = tempfile::tempdir().unwrap();
     let catalog = Catalog::open(&folder.path().join("state")).unwrap();
     (folder, catalog)
 }
 
-fn follow_up(full_resync: bool) -> FollowUp {
-    FollowUp {
+fn order(full_resync: bool) -> Order {
+    Order {
         trigger: Trigger::Manual,
         by: "ann".into(),
         full_resync,
@@ -37,6 +54,31 @@ fn rule_39_only_the_owner_reads_the_state() {
         let path = file.unwrap().path();
         assert_eq!(mode(&path), 0o600, "{}", path.display());
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn rule_39_a_state_that_others_can_read_is_closed_to_them() {
+    use std::os::unix::fs::PermissionsExt;
+    let (folder, catalog) = catalog();
+    drop(catalog);
+    let state = folder.path().join("state");
+    let set = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    set(&state, 0o755);
+    set(&state.join("catalog.sqlite"), 0o644);
+    drop(Catalog::open(&state).unwrap());
+    assert_eq!((mode(&state), mode(&state.join("catalog.sqlite"))), (0o700, 0o600));
+    // A folder of other things is not ours to close.
+    let shared = folder.path().join("shared");
+    std::fs::create_dir(&shared).unwrap();
+    std::fs::write(shared.join("letter"), "").unwrap();
+    set(&shared, 0o755);
+    let Err(error) = Catalog::open(&shared) else {
+        panic!("it was opened")
+    };
+    assert!(error.to_string().contains("others can look into (mode 755)"), "{error}");
+    assert_eq!(mode(&shared), 0o755);
 }
 
 #[test]
@@ -91,11 +133,7 @@ fn a_run_is_listed_from_its_beginning_to_its_report() {
     let (_folder, catalog) = catalog();
     let sync = catalog.sync("a", "ann", now()).unwrap().id;
     let other = catalog.sync("b", "ann", now()).unwrap().id;
-    let begin = |sync| {
-        catalog
-            .begin_run(sync, Trigger::Manual, "ann", false, now(), now())
-            .unwrap()
-    };
+    let begin = |sync| begin(&catalog, sync).run;
     let first = begin(sync);
     assert_eq!((first.number, first.ended.as_ref()), (1, None));
     assert_eq!(begin(other).number, 1);
@@ -116,7 +154,7 @@ fn a_run_is_listed_from_its_beginning_to_its_report() {
         notes: vec!["a note".into()],
     };
     catalog
-        .end_run(first.id, &report, now() + TimeDelta::seconds(2))
+        .end_run(first.id, &report, Settle::Done, now() + TimeDelta::seconds(2))
         .unwrap();
     let second = begin(sync);
     let runs = catalog.runs(sync, 10).unwrap();
@@ -136,20 +174,11 @@ fn a_run_is_listed_from_its_beginning_to_its_report() {
 fn rule_30_who_lost_its_place_records_nothing() {
     let (_folder, catalog) = catalog();
     let sync = catalog.sync("a", "ann", now()).unwrap().id;
-    let run = catalog
-        .begin_run(sync, Trigger::Schedule, "ann", false, now(), now())
-        .unwrap();
+    let run = begin(&catalog, sync).run;
     assert_eq!(catalog.repair_runs(sync, now()).unwrap(), 1);
-    let report = Report {
-        sync: "a".into(),
-        number: 1,
-        status: Status::Success,
-        message: None,
-        counts: Counts::default(),
-        configuration: false,
-        notes: Vec::new(),
-    };
-    catalog.end_run(run.id, &report, now()).unwrap();
+    catalog
+        .end_run(run.id, &report(Status::Success), Settle::Done, now())
+        .unwrap();
     assert_eq!(
         catalog.run(sync, 1).unwrap().unwrap().ended.unwrap().status,
         Status::Interrupted
@@ -161,23 +190,112 @@ fn rule_30_who_lost_its_place_records_nothing() {
 fn rule_30_triggers_during_a_run_are_one_follow_up() {
     let (_folder, catalog) = catalog();
     let sync = catalog.sync("a", "ann", now()).unwrap().id;
-    assert_eq!(catalog.enqueue(sync, &follow_up(false)).unwrap(), Queued::New);
-    assert_eq!(catalog.enqueue(sync, &follow_up(false)).unwrap(), Queued::Joined);
+    let first = catalog.enqueue(sync, &order(false)).unwrap();
+    let second = catalog.enqueue(sync, &order(false)).unwrap();
     assert_eq!(catalog.queued().unwrap(), [sync]);
-    assert_eq!(catalog.dequeue(sync).unwrap(), Some(follow_up(false)));
-    assert_eq!(catalog.dequeue(sync).unwrap(), None);
+    let queued = |id| catalog.begin_run(sync, "ann", Cause::Queued(id), now()).unwrap();
+    let begun = queued(second.id).unwrap();
+    assert_eq!(begun.orders.len(), 2);
+    let done = report(Status::Success);
+    catalog.end_run(begun.run.id, &done, Settle::Done, now()).unwrap();
+    assert_eq!(catalog.queued().unwrap(), [0; 0]);
+    assert_eq!(queued(first.id), None, "another run has taken it");
+    assert_eq!(catalog.begin_run(sync, "ann", Cause::Waiting, now()).unwrap(), None);
+    assert!(catalog.runs(sync, 1).unwrap()[0].number > first.after);
 }
 
 #[test]
 fn rule_30_a_full_resync_is_never_swallowed() {
     let (_folder, catalog) = catalog();
     let sync = catalog.sync("a", "ann", now()).unwrap().id;
-    for order in [[false, true], [true, false]] {
-        for full_resync in order {
-            catalog.enqueue(sync, &follow_up(full_resync)).unwrap();
+    for asked in [[false, true], [true, false]] {
+        for full_resync in asked {
+            catalog.enqueue(sync, &order(full_resync)).unwrap();
         }
-        assert!(catalog.dequeue(sync).unwrap().unwrap().full_resync);
+        let begun = begin(&catalog, sync);
+        assert!(begun.run.full_resync);
+        let done = report(Status::Success);
+        catalog.end_run(begun.run.id, &done, Settle::Done, now()).unwrap();
     }
+    assert!(!begin(&catalog, sync).run.full_resync);
+}
+
+#[test]
+fn rule_30_who_gives_up_takes_its_own_order_back() {
+    let (_folder, catalog) = catalog();
+    let sync = catalog.sync("a", "ann", now()).unwrap().id;
+    let full = catalog.enqueue(sync, &order(true)).unwrap();
+    let plain = catalog.enqueue(sync, &order(false)).unwrap();
+    catalog.withdraw(full.id).unwrap();
+    let begun = catalog.begin_run(sync, "ann", Cause::Queued(plain.id), now());
+    assert!(!begun.unwrap().unwrap().run.full_resync);
+}
+
+#[test]
+fn rule_30_what_a_run_had_taken_is_there_until_it_is_over() {
+    let (_folder, catalog) = catalog();
+    let sync = catalog.sync("a", "ann", now()).unwrap().id;
+    let full = catalog.enqueue(sync, &order(true)).unwrap();
+    let dead = begin(&catalog, sync);
+    // Its process dies: a server begins it again, under the same token.
+    assert_eq!(catalog.queued().unwrap(), [sync]);
+    let begun = catalog.begin_run(sync, "ann", Cause::Waiting, now()).unwrap().unwrap();
+    assert_eq!(
+        catalog.run(sync, 1).unwrap().unwrap().ended.unwrap().status,
+        Status::Interrupted
+    );
+    assert_eq!((begun.orders[0].id, begun.orders[0].before), (full.id, Some(1)));
+    assert_eq!(begun.orders[0].token, dead.orders[0].token);
+    // It is interrupted: a full resync is owed by the next run, but sets none off by itself.
+    let interrupted = report(Status::Interrupted);
+    catalog.end_run(begun.run.id, &interrupted, Settle::Owe, now()).unwrap();
+    assert_eq!(catalog.queued().unwrap(), [0; 0]);
+    assert_eq!(catalog.begin_run(sync, "ann", Cause::Waiting, now()).unwrap(), None);
+    let next = begin(&catalog, sync);
+    assert!(next.run.full_resync);
+    assert_eq!(next.orders.len(), 2);
+    // It is cancelled, and so is its own order, and no other's.
+    let cancelled = report(Status::Cancelled);
+    let plain = catalog.enqueue(sync, &order(false)).unwrap();
+    catalog
+        .end_run(next.run.id, &cancelled, Settle::Return(next.own), now())
+        .unwrap();
+    let left: Vec<i64> = catalog.orders(sync).unwrap().iter().map(|taken| taken.id).collect();
+    assert_eq!(left, [full.id, plain.id]);
+}
+
+#[test]
+fn rule_30_a_run_apart_leaves_the_queue_alone() {
+    let (_folder, catalog) = catalog();
+    let sync = catalog.sync("a", "ann", now()).unwrap().id;
+    catalog.enqueue(sync, &order(true)).unwrap();
+    let apart = catalog
+        .begin_run(sync, "ann", Cause::Apart(&order(false)), now())
+        .unwrap()
+        .unwrap();
+    assert!(!apart.run.full_resync && apart.orders.is_empty());
+    let done = report(Status::Success);
+    catalog.end_run(apart.run.id, &done, Settle::Done, now()).unwrap();
+    assert_eq!(catalog.queued().unwrap(), [sync]);
+}
+
+#[test]
+fn what_waited_in_an_older_catalog_waits_still() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("catalog.sqlite");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(schema::STEPS[0]).unwrap();
+    old.execute_batch(
+        "PRAGMA user_version = 1;
+         INSERT INTO syncs (slug, created_at, created_by) VALUES ('a', '2026-11-25T06:00:00.000Z', 'ann');
+         INSERT INTO queue VALUES (1, 'manual', 'bob', 1, 1, '2026-11-25T06:00:00.000Z');",
+    )
+    .unwrap();
+    drop(old);
+    let catalog = Catalog::open(folder.path()).unwrap();
+    let orders = catalog.orders(1).unwrap();
+    assert!(orders[0].order.full_resync && orders[0].order.force && orders[0].order.by == "bob");
+    assert_eq!(orders[0].token.len(), 32);
 }
 
 #[test]
@@ -188,10 +306,11 @@ fn rule_37_a_tick_belongs_to_one_process() {
     let later = now() + TimeDelta::hours(1);
     assert!(catalog.tick(sync, None, "ann", now()).unwrap());
     assert!(!other.tick(sync, None, "bob", now()).unwrap(), "another was faster");
-    let queued = catalog.dequeue(sync).unwrap().unwrap();
-    assert_eq!((queued.trigger, queued.by.as_str()), (Trigger::Schedule, "ann"));
-    assert_eq!(catalog.dequeue(sync).unwrap(), None);
     assert!(other.tick(sync, Some(now()), "bob", later).unwrap());
+    let queued = catalog.orders(sync).unwrap();
+    assert_eq!(queued.len(), 1, "ticks that wait are one");
+    let tick = &queued[0].order;
+    assert_eq!((tick.trigger, tick.by.as_str()), (Trigger::Schedule, "ann"));
     assert_eq!(catalog.find_sync("a").unwrap().unwrap().ticked_at, Some(later));
 }
 
@@ -205,9 +324,7 @@ fn many_writers_get_numbers_without_gaps() {
             scope.spawn(|| {
                 let catalog = Catalog::open(&state).unwrap();
                 for _ in 0..5 {
-                    catalog
-                        .begin_run(sync, Trigger::Manual, "ann", false, now(), now())
-                        .unwrap();
+                    begin(&catalog, sync);
                 }
             });
         }

@@ -2,14 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod ahead;
 mod memory;
+mod queue;
 mod renamed;
+mod state;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
-use outflow::{Engine, Error, PlanOptions, RunOptions, Status};
+use outflow::{Engine, EngineBuilder, Error, PlanOptions, RunOptions, Status};
 
 use memory::Memory;
 
@@ -51,10 +54,11 @@ impl Fixture {
     }
 
     fn engine(&self) -> Engine {
-        Engine::builder(self.folder.path(), Arc::new(self.memory.clone()))
-            .user("ann")
-            .build()
-            .unwrap()
+        self.builder().build().unwrap()
+    }
+
+    fn builder(&self) -> EngineBuilder {
+        Engine::builder(self.folder.path(), Arc::new(self.memory.clone())).user("ann")
     }
 }
 

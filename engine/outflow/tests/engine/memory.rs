@@ -17,6 +17,7 @@ pub struct Memory {
     batches: Arc<AtomicUsize>,
     begun: watch::Sender<usize>,
     held: watch::Sender<bool>,
+    mute: watch::Sender<bool>,
 }
 
 impl Default for Memory {
@@ -25,6 +26,7 @@ impl Default for Memory {
             batches: Arc::default(),
             begun: watch::channel(0).0,
             held: watch::channel(false).0,
+            mute: watch::channel(false).0,
         }
     }
 }
@@ -42,8 +44,19 @@ impl Memory {
         self.held.send_replace(false);
     }
 
+    /// From now on it answers no check and shows no requests, or does again.
+    pub fn mute(&self, mute: bool) {
+        self.mute.send_replace(mute);
+    }
+
     pub async fn wait_for_batch(&self) {
         self.begun.subscribe().wait_for(|begun| *begun > 0).await.unwrap();
+    }
+}
+
+impl Memory {
+    async fn unmuted(&self) {
+        let _ = self.mute.subscribe().wait_for(|mute| !mute).await;
     }
 }
 
@@ -105,6 +118,7 @@ impl Destination for Opened {
     }
 
     async fn check(&self) -> Result<Option<String>, Failure> {
+        self.memory.unmuted().await;
         Ok(None)
     }
 
@@ -120,6 +134,7 @@ impl Destination for Opened {
     }
 
     async fn preview(&self, _: &[Operation]) -> Result<Vec<Effect>, Failure> {
+        self.memory.unmuted().await;
         Ok(Vec::new())
     }
 

@@ -186,6 +186,20 @@ fn rule_22_a_full_resync_sends_every_row_and_removes_none() {
 }
 
 #[test]
+fn rule_30_an_order_for_a_full_resync_is_begun_once() {
+    let mut world = World::new().mode(Mode::Upsert, OnRemoved::Nothing);
+    world.rows("(1, 'a', 1), (2, 'b', 2)").run();
+    world.orders = vec!["x".to_owned()];
+    // Its process dies before the catalog hears of the plan, so the next run takes the order again.
+    let stopped = world.run_until(of(Answer::NotSent, "2"), false).unwrap();
+    assert_eq!(stopped.planned.counts.planned, split(2, 0, 0));
+    assert_eq!(world.run().heads(), ["upsert 2"], "what is left of it");
+    assert!(world.run().operations.is_empty(), "it is over");
+    world.orders.push("y".to_owned());
+    assert_eq!(world.run().heads(), ["upsert 1", "upsert 2"], "another order");
+}
+
+#[test]
 fn rule_22_a_full_resync_that_does_harm_is_refused_unless_forced() {
     let mut world = World::new().mode(Mode::Insert, OnRemoved::Nothing);
     world.rows("(1, 'a', 1)").run();
