@@ -166,3 +166,55 @@ async fn rule_30_validate_and_plan_leave_a_run_alone_and_it_them() {
     assert_eq!(plan["counts"]["unchanged"], 2, "{plan}");
     assert_eq!(end(run), 0);
 }
+
+/// CPU seconds of a process so far.
+#[cfg(target_os = "linux")]
+fn cpu(process: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let after_name = stat.rsplit_once(')').unwrap().1;
+    let ticks = |index: usize| {
+        after_name
+            .split_whitespace()
+            .nth(index)
+            .unwrap()
+            .parse::<u32>()
+            .unwrap()
+    };
+    f64::from(ticks(11) + ticks(12)) / 100.0
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_30_a_server_waits_for_another_process_without_haste() {
+    let (receiver, project) = fixture(&format!("{UPSERT}\nschedule: {{every: 1s}}")).await;
+    let run = under_way(&receiver, &project).await;
+    let serve = start(&project, &["serve"]);
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let used = cpu(serve.id());
+    signal(&serve, Signal::TERM);
+    assert_eq!((end(run), end(serve)), (0, 0));
+    assert!(used < 0.8, "{used} CPU seconds in 2.5 seconds of waiting");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_cannot_run_a_sync_says_so_without_end_of_lines() {
+    let (receiver, project) = fixture(&format!("{UPSERT}\nschedule: {{every: 1s}}")).await;
+    let before = receiver.received();
+    // Nobody can lock it.
+    let state = project.path().join(".outflow/syncs").join(SYNC);
+    std::fs::remove_dir_all(&state).unwrap();
+    std::fs::write(&state, "").unwrap();
+    let mut command = project.command(&["serve"]).unwrap();
+    let serve = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    signal(&serve, Signal::TERM);
+    let output = tokio::task::block_in_place(|| serve.wait_with_output()).unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let lines = told.lines().filter(|line| line.contains(SYNC)).count();
+    assert!(
+        (1..=3).contains(&lines),
+        "{lines} lines: {}",
+        told.lines().next().unwrap_or_default()
+    );
+    assert_eq!(receiver.received(), before);
+}

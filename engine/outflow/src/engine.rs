@@ -14,7 +14,7 @@ use outflow_core::run::lock::{Asked, SyncLock};
 use outflow_core::run::{self, RunRequest};
 
 use crate::catalog::{Catalog, Run};
-use crate::{Error, RunOptions, renamed};
+use crate::{Error, RunOptions};
 
 /// What a stopping server gives its runs besides the time for what is in flight: to record what came of it.
 const STOP_BEYOND_GRACE: Duration = Duration::from_secs(15);
@@ -169,14 +169,11 @@ impl Engine {
         })
     }
 
-    /// The sync's lock, or who has it. The catalog must know the sync: one that was renamed takes its ledger along.
+    /// The sync's lock, or who has it.
     pub(crate) fn lock(&self, sync: &str) -> Result<Result<SyncLock, Option<run::lock::Holder>>, Error> {
         let state = &self.inner.state;
         match SyncLock::ask(state, sync, &self.inner.user) {
-            Ok(Asked::Held(lock)) => {
-                renamed::take_over(state, self.catalog(), self.sync(sync)?, &lock, &self.inner.user)?;
-                Ok(Ok(lock))
-            }
+            Ok(Asked::Held(lock)) => Ok(Ok(lock)),
             Ok(Asked::Taken(holder)) => Ok(Err(holder)),
             Err(source) => Err(Error::Io {
                 path: state.clone(),

@@ -7,14 +7,14 @@ use std::time::Duration;
 use chrono::{SecondsFormat, Utc};
 use outflow_core::plan::file::PlanFile;
 use outflow_core::record;
-use outflow_core::report::{Control, Event, Report, Status};
+use outflow_core::report::{Control, Counts, Event, Report, Status};
 use outflow_core::run::lock::{Holder, SyncLock};
 use outflow_core::run::{self, Finished, RunError, RunRequest};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
 use crate::catalog::{Begun, Cause, Order, Settle, Taken, Trigger};
-use crate::{Engine, Error};
+use crate::{Engine, Error, renamed};
 
 /// Between two looks whether a running sync has come to its end.
 pub(crate) const LOCK_POLL: Duration = Duration::from_millis(200);
@@ -274,12 +274,16 @@ impl Engine {
             job,
             canceller,
         } = run;
+        let renamed = renamed::take_over(self.state(), catalog, self.sync(slug)?, &lock, self.user());
         let note = catalog.find_sync(slug)?.and_then(|row| row.ledger);
         let mut request = self.request(slug, lock, begun.run.number, note, options, control);
         // Its own order says it by a token, with which the ledger knows whether it was begun.
         request.options.full_resync &= begun.orders.is_empty();
         take(&mut request, &begun.orders);
         let finished = loop {
+            if let Err(error) = &renamed {
+                break refused(slug, request.number, error);
+            }
             let finished = match job {
                 Job::Run => run::run(request.clone()).await,
                 Job::Rebaseline => run::rebaseline(request.clone()).await,
@@ -314,6 +318,25 @@ impl Engine {
         // The lock is let go last.
         drop(request);
         Ok(report)
+    }
+}
+
+/// A run that ended before it was asked what to do.
+fn refused(sync: &str, number: u64, error: &Error) -> Finished {
+    Finished {
+        report: Report {
+            sync: sync.to_owned(),
+            number,
+            status: Status::Failed,
+            message: Some(error.to_string()),
+            counts: Counts::default(),
+            configuration: error.is_configuration(),
+            notes: Vec::new(),
+        },
+        planned: false,
+        note: None,
+        record: None,
+        number_taken: None,
     }
 }
 

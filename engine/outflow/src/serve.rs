@@ -11,10 +11,12 @@ use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::{Instant, timeout_at};
 
 use crate::engine::Engine;
-use crate::{Control, Error};
+use crate::{Control, Error, Report, Status};
 
 /// Between two looks at the clock and the queue. Short, because a clock may be set and another process may queue.
 const LOOK: Duration = Duration::from_millis(500);
+/// Before a sync that could not be run is tried again.
+const AFTER_ERROR: Duration = Duration::from_secs(60);
 /// How long a run that is dropped may take to let go of its lock.
 const DROP: Duration = Duration::from_secs(1);
 
@@ -96,14 +98,25 @@ impl Serving<'_> {
         let (control, stopping) = (Control::default(), Arc::clone(&self.stopping));
         let watched = control.clone();
         let task = self.tasks.spawn(async move {
-            let _slot = tokio::select! {
+            let slot = tokio::select! {
                 slot = slots.acquire() => slot,
                 () = watched.cancelled() => return,
             };
-            match engine.run_queued(&owned, watched, &stopping).await {
-                Ok(Some(report)) => tracing::info!(sync = owned, status = report.status.as_str(), "run ended"),
-                Ok(None) => {}
-                Err(error) => tracing::error!(sync = owned, "{error}"),
+            let ran = engine.run_queued(&owned, watched.clone(), &stopping).await;
+            drop(slot);
+            let pause = match ran {
+                Ok(Some(report)) => return tell(&report),
+                // Another process has it.
+                Ok(None) => LOOK,
+                Err(error) => {
+                    tracing::error!(sync = owned, "{error}");
+                    AFTER_ERROR
+                }
+            };
+            // What waits for this sync still waits, and would be taken up at once.
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = watched.cancelled() => {}
             }
         });
         self.running.insert(slug.to_owned(), Running { control, task });
@@ -133,5 +146,16 @@ impl Serving<'_> {
         self.tasks.abort_all();
         let ends = Instant::now() + DROP;
         while let Ok(Some(_)) = timeout_at(ends, self.tasks.join_next()).await {}
+    }
+}
+
+/// What an operator sees of a run without asking: one that went well is told only where everything is.
+fn tell(report: &Report) {
+    let (sync, run, status) = (&report.sync, report.number, report.status.as_str());
+    let message = report.message.as_deref().unwrap_or_default();
+    match report.status {
+        Status::Success | Status::Cancelled => tracing::info!(sync, run, status, "run ended"),
+        Status::Warning => tracing::warn!(sync, run, status, "run ended; see `outflow rejected {sync}`"),
+        Status::Failed | Status::Interrupted => tracing::error!(sync, run, status, "run ended: {message}"),
     }
 }

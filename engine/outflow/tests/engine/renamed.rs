@@ -60,13 +60,13 @@ async fn rule_07_a_name_that_no_sync_had_takes_nothing_over_and_sends_nothing() 
     let fixture = Fixture::new("");
     run(&fixture.engine()).await;
     rename(&fixture, "people-to-memry");
-    let error = run_new(&fixture.engine()).await.unwrap_err();
-    let message = error.to_string();
+    let report = run_new(&fixture.engine()).await.unwrap();
+    assert_eq!((report.status, report.configuration), (Status::Failed, true));
+    let message = report.message.unwrap();
     assert!(
         message.contains("people-to-memry") && message.contains(SYNC),
         "{message}"
     );
-    assert!(error.is_configuration());
     assert_eq!(fixture.memory.batches(), 1);
 }
 
