@@ -150,6 +150,9 @@ pub struct Run {
     /// Go on although the sync's target is another than before: it has the same records, under a new address.
     #[arg(long)]
     pub same_target: bool,
+    /// Run a sync that has no ledger as a new one, though others are gone from the project that it may have been.
+    #[arg(long)]
+    pub new: bool,
     /// Fail instead of waiting where the sync is running already.
     #[arg(long)]
     pub no_wait: bool,

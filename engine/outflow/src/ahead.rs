@@ -71,6 +71,11 @@ impl Engine {
         };
         let mut preview = run::preview(request, shown, options.file).await?;
         preview.notes.splice(0..0, orders.iter().filter_map(resync_note));
+        let gone = renamed::candidates(self.state(), self.catalog(), self.project(), self.sync(sync)?)?;
+        if !gone.is_empty() {
+            let sync = sync.to_owned();
+            preview.notes.push(Error::MaybeRenamed { sync, gone }.to_string());
+        }
         Ok(preview)
     }
 

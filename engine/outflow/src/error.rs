@@ -36,6 +36,17 @@ pub enum Error {
         /// The names that have a ledger.
         known: Vec<String>,
     },
+    /// A sync without a ledger may be one that was renamed.
+    #[error(
+        "the sync `{sync}` has not run yet, and {} no longer in the project; if it is the same under a new name, say `renamed_from` in its file, else every row would be sent as new. If it is a new sync: outflow run {sync} --new",
+        was(.gone)
+    )]
+    MaybeRenamed {
+        /// The sync.
+        sync: String,
+        /// The syncs that have a ledger and no file.
+        gone: Vec<String>,
+    },
     /// A renamed sync cannot be planned before its ledger has come along.
     #[error(
         "the sync `{sync}` was `{from}` before, and the next run takes its ledger along; before that, nothing can be shown"
@@ -98,9 +109,18 @@ impl Error {
     #[must_use]
     pub const fn is_configuration(&self) -> bool {
         match self {
-            Self::Project(_) | Self::NoSuchSync { .. } | Self::NoSuchLedger { .. } => true,
+            Self::Project(_) | Self::NoSuchSync { .. } | Self::NoSuchLedger { .. } | Self::MaybeRenamed { .. } => true,
             Self::Plan(error) => error.is_configuration(),
             _ => false,
         }
+    }
+}
+
+/// "`a`, which has, is" or "`a` and `b`, which have, are".
+fn was(gone: &[String]) -> String {
+    let names: Vec<_> = gone.iter().map(|name| format!("`{name}`")).collect();
+    match names.as_slice() {
+        [only] => format!("{only}, which has, is"),
+        _ => format!("{}, which have, are", names.join(", ")),
     }
 }

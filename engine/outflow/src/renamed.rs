@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use outflow_core::project::Project;
 use outflow_core::project::sync::Sync;
 use outflow_core::run::lock::{self, Asked, SyncLock};
 
@@ -23,10 +24,10 @@ pub fn pending<'a>(state: &Path, catalog: &Catalog, sync: &'a Sync) -> Result<Op
     let Some(from) = sync.renamed_from.as_deref() else {
         return Ok(None);
     };
-    let noted = |slug: &str| Ok::<_, Error>(catalog.find_sync(slug)?.and_then(|row| row.ledger));
-    if lock::folder(state, &sync.slug).join(LEDGER).exists() || noted(&sync.slug)?.is_some() {
+    if has_ledger(state, catalog, sync)? {
         return Ok(None);
     }
+    let noted = |slug: &str| Ok::<_, Error>(catalog.find_sync(slug)?.and_then(|row| row.ledger));
     if lock::folder(state, from).join(LEDGER).exists() || noted(from)?.is_some() {
         return Ok(Some(from));
     }
@@ -40,6 +41,26 @@ pub fn pending<'a>(state: &Path, catalog: &Catalog, sync: &'a Sync) -> Result<Op
         from: from.to_owned(),
         known,
     })
+}
+
+/// The syncs that have a ledger and are no longer in the project, where one of them may be what this sync was before.
+///
+/// # Errors
+/// When the catalog cannot be read.
+pub fn candidates(state: &Path, catalog: &Catalog, project: &Project, sync: &Sync) -> Result<Vec<String>, Error> {
+    if sync.renamed_from.is_some() || has_ledger(state, catalog, sync)? {
+        return Ok(Vec::new());
+    }
+    let rows = catalog.syncs()?.into_iter();
+    let left = rows.filter(|row| row.ledger.as_ref().is_some_and(|note| note.rows > 0));
+    let gone = left.filter(|row| !project.syncs.contains_key(&row.slug));
+    Ok(gone.map(|row| row.slug).collect())
+}
+
+/// Whether the sync has a ledger of its own, or had one.
+fn has_ledger(state: &Path, catalog: &Catalog, sync: &Sync) -> Result<bool, Error> {
+    let noted = catalog.find_sync(&sync.slug)?.is_some_and(|row| row.ledger.is_some());
+    Ok(noted || lock::folder(state, &sync.slug).join(LEDGER).exists())
 }
 
 /// Moves ledger, journal and records of the sync that this one was, with both locks held, and what the catalog noted.

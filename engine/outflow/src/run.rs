@@ -31,6 +31,8 @@ pub struct RunOptions {
     pub allow: Vec<String>,
     /// Whether another target than before is the same place under a new address (rule 7).
     pub same_target: bool,
+    /// Whether a sync without a ledger is a new one, though others are gone from the project that it may have been.
+    pub new: bool,
     /// Fail instead of waiting where the sync is being run.
     pub no_wait: bool,
     /// The file of the plan that the run is held to, as [`Engine::apply`] sets it.
@@ -108,6 +110,8 @@ impl Engine {
             force: header.force,
             allow: header.allow,
             same_target: header.same_target,
+            // Whoever made the plan was told.
+            new: true,
             no_wait: true,
             plan: Some(plan.to_owned()),
         };
@@ -250,6 +254,20 @@ impl Engine {
         }))
     }
 
+    /// Takes along what a renamed sync had, and refuses one of which it is not known whether it was renamed (rule 7).
+    fn identify(&self, slug: &str, lock: &SyncLock, is_new: bool) -> Result<(), Error> {
+        let sync = self.sync(slug)?;
+        renamed::take_over(self.state(), self.catalog(), sync, lock, self.user())?;
+        let gone = renamed::candidates(self.state(), self.catalog(), self.project(), sync)?;
+        if gone.is_empty() || is_new {
+            return Ok(());
+        }
+        Err(Error::MaybeRenamed {
+            sync: slug.to_owned(),
+            gone,
+        })
+    }
+
     /// Waits until the lock is free; none where somebody cancelled.
     async fn wait_for_lock(&self, slug: &str, control: &Control) -> Result<Option<SyncLock>, Error> {
         loop {
@@ -274,7 +292,7 @@ impl Engine {
             job,
             canceller,
         } = run;
-        let renamed = renamed::take_over(self.state(), catalog, self.sync(slug)?, &lock, self.user());
+        let renamed = self.identify(slug, &lock, matches!(job, Job::Rebaseline) || options.new);
         let note = catalog.find_sync(slug)?.and_then(|row| row.ledger);
         let mut request = self.request(slug, lock, begun.run.number, note, options, control);
         // Its own order says it by a token, with which the ledger knows whether it was begun.

@@ -19,6 +19,7 @@ pub async fn execute(arguments: &Arguments, run: &Run) -> anyhow::Result<Exit> {
         force: run.force,
         allow: run.allow.clone(),
         same_target: run.same_target,
+        new: run.new,
         no_wait: run.no_wait,
         ..RunOptions::default()
     };

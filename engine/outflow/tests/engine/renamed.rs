@@ -96,3 +96,27 @@ async fn rule_07_on_a_new_machine_a_renamed_sync_is_a_new_one() {
     rename(&fixture, SYNC);
     assert_eq!(run_new(&fixture.engine()).await.unwrap().counts.succeeded.added, 2);
 }
+
+#[tokio::test]
+async fn rule_07_a_sync_that_may_have_been_renamed_asks() {
+    let fixture = Fixture::new("");
+    run(&fixture.engine()).await;
+    rename(&fixture, SYNC);
+    let file = fixture.folder.path().join("syncs").join(format!("{NEW}.yml"));
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("renamed_from", "# renamed_from")).unwrap();
+    let engine = fixture.engine();
+    let plan = engine.plan(NEW, PlanOptions::default()).await.unwrap();
+    assert!(plan.notes.iter().any(|note| note.contains("--new")), "{:?}", plan.notes);
+    let report = run_new(&engine).await.unwrap();
+    assert_eq!((report.status, report.configuration), (Status::Failed, true));
+    assert_eq!(fixture.memory.batches(), 1, "nothing was sent");
+    let options = RunOptions {
+        new: true,
+        ..RunOptions::default()
+    };
+    let report = engine.run(NEW, options).wait().await.unwrap();
+    assert_eq!(report.counts.succeeded.added, 2);
+    // It has a ledger of its own now.
+    assert_eq!(run_new(&engine).await.unwrap().status, Status::Success);
+}
