@@ -492,7 +492,15 @@ async fn rule_23_a_file_that_mirrors_is_replaced_whole_or_not_at_all() {
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn rule_34_an_interrupt_cancels_the_run_and_keeps_what_was_answered() {
+async fn rule_34_a_signal_cancels_the_run_and_keeps_what_was_answered() {
+    use rustix::process::Signal;
+    for stop in [Signal::INT, Signal::TERM] {
+        stopped_by(stop).await;
+    }
+}
+
+#[cfg(unix)]
+async fn stopped_by(stop: rustix::process::Signal) {
     let rows: String = (0..500).map(|id| format!("{id},Ann\n")).collect();
     let (receiver, project) = fixture(MIRROR, &rows).await;
     receiver.faults([Fault::StallMs(600), Fault::StallMs(600)]);
@@ -501,7 +509,7 @@ async fn rule_34_an_interrupt_cancels_the_run_and_keeps_what_was_answered() {
     while receiver.received() == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    signal(run.id(), rustix::process::Signal::INT);
+    signal(run.id(), stop);
     let output = tokio::task::block_in_place(|| run.wait_with_output()).unwrap();
     assert_eq!(output.status.code(), Some(4), "{}", text(&output));
     let reports: Value = serde_json::from_slice(&output.stdout).unwrap();

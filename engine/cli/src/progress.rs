@@ -6,7 +6,9 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use outflow::{Event, Report, RunHandle, Stage};
 
-/// Follows a run to its end. Ctrl-C cancels it in good order; a second one changes nothing about that.
+use crate::stop::told_to_stop;
+
+/// Follows a run to its end. Ctrl-C and SIGTERM cancel it in good order; a second one changes nothing about that.
 pub async fn follow(mut run: RunHandle, sync: &str) -> Result<Report, outflow::Error> {
     let (mut events, control) = (run.events(), run.control());
     let shown = std::io::stderr().is_terminal();
@@ -19,7 +21,7 @@ pub async fn follow(mut run: RunHandle, sync: &str) -> Result<Report, outflow::E
     bar.enable_steady_tick(Duration::from_millis(120));
     let mut ended = std::pin::pin!(run.wait());
     // One future for the whole run: a signal that comes while no such future is waiting is lost.
-    let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut interrupt = std::pin::pin!(told_to_stop());
     let mut interrupted = false;
     let report = loop {
         tokio::select! {
@@ -32,7 +34,7 @@ pub async fn follow(mut run: RunHandle, sync: &str) -> Result<Report, outflow::E
                     bar.set_message(format!("{sync}: {message}"));
                 }
             },
-            _ = &mut interrupt, if !interrupted => {
+            () = &mut interrupt, if !interrupted => {
                 interrupted = true;
                 bar.set_message(format!("{sync}: stopping, what is in flight is waited for"));
                 control.cancel();

@@ -3,8 +3,9 @@
 use super::engine;
 use crate::arguments::Arguments;
 use crate::exit::Exit;
+use crate::stop::told_to_stop;
 
-/// Serves until SIGTERM or Ctrl-C.
+/// Serves until it is told to stop.
 pub async fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
     let engine = engine(arguments)?;
     eprintln!(
@@ -13,20 +14,4 @@ pub async fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
     );
     engine.serve(told_to_stop()).await?;
     Ok(Exit::Success)
-}
-
-async fn told_to_stop() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            return;
-        }
-    }
-    // Without signals there is nothing to wait for, and stopping at once is the safe end.
-    let _ = tokio::signal::ctrl_c().await;
 }
