@@ -19,7 +19,11 @@ pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Debian's packages: the compiler, what it is linked with, and the standard library's source.
 const DEBIAN_PACKAGES: [&str; 3] = ["rustc-web", "libstd-rust-web-dev", "rust-web-src"];
-const DEBIAN_ENTRY: &str = "guest-rustc-debian";
+
+/// The oldest compiler that compiles the plugins: this workspace's `rust-version`.
+const NEEDED: &str = env!("CARGO_PKG_RUST_VERSION");
+/// Named for the version, so that a folder with an older compiler is not taken for one that will do.
+const DEBIAN_ENTRY: &str = concat!("guest-rustc-debian-", env!("CARGO_PKG_RUST_VERSION"));
 
 /// How plugins are compiled on this machine.
 pub struct Compiler {
@@ -131,7 +135,11 @@ fn unpack_debian(dir: &Path) -> Result<()> {
     if let Err(error) = download(&[], &downloads) {
         let lists =
             Lists::update(&dir.join("apt")).with_context(|| format!("apt-get has no usable lists ({error:#})"))?;
-        download(&lists.options, &downloads)?;
+        download(&lists.options, &downloads).with_context(|| {
+            format!(
+                "no compiler for plugins could be had from Debian; `rustup target add {TARGET}` makes one unnecessary"
+            )
+        })?;
     }
     let mut library_dir = None;
     for package in fs::read_dir(&downloads)? {
@@ -187,6 +195,7 @@ fn download(options: &[String], dir: &Path) -> Result<()> {
         .args(options)
         .args(["--simulate", "--reinstall", "--no-install-recommends", "install"]);
     let plan = tool::output(simulation.args(DEBIAN_PACKAGES).env("LC_ALL", "C"))?;
+    new_enough(&plan)?;
     let packages: Vec<&str> = packages_to_install(&plan);
     let mut download = Command::new("apt-get");
     download
@@ -195,6 +204,27 @@ fn download(options: &[String], dir: &Path) -> Result<()> {
         .args(packages)
         .current_dir(dir);
     tool::output(&mut download).map(drop)
+}
+
+/// Checks the version of the compiler that apt would install. Lists of some months ago, or another release of Debian, offer one
+/// that is too old for the plugins.
+fn new_enough(plan: &str) -> Result<()> {
+    let package = DEBIAN_PACKAGES[0];
+    let found = plan
+        .lines()
+        .find_map(|line| {
+            line.strip_prefix("Inst ")?
+                .strip_prefix(package)?
+                .strip_prefix(' ')?
+                .split_once('(')
+        })
+        .map(|(_, version)| version.split([' ', '+', '-']).next().unwrap_or_default())
+        .with_context(|| format!("apt-get would not install {package}"))?;
+    let number = |version: &str| -> Vec<u32> { version.split('.').map_while(|part| part.parse().ok()).collect() };
+    if number(found) < number(NEEDED) {
+        bail!("apt-get offers {package} {found}, and plugins need Rust {NEEDED} or newer");
+    }
+    Ok(())
 }
 
 /// The names after `Inst` in what `apt-get --simulate install` prints.
@@ -215,5 +245,18 @@ mod tests {
                     Inst rustc-web (1.96.0+dfsg1-1~deb12u2 Debian-Security:12 [amd64])\n\
                     Conf rustc-web (1.96.0+dfsg1-1~deb12u2 Debian-Security:12 [amd64])\n";
         assert_eq!(packages_to_install(plan), ["libllvm22", "rustc-web"]);
+        new_enough(plan).expect("1.96 will do");
+    }
+
+    #[test]
+    fn lists_that_know_only_an_older_compiler_are_not_used() {
+        let plan = "Inst rustc-web (1.85.0+dfsg3-1~deb12u3 Debian:12.11/oldstable [amd64])\n";
+        let error = new_enough(plan).expect_err("1.85 is too old");
+        assert_eq!(
+            error.to_string(),
+            format!("apt-get offers rustc-web 1.85.0, and plugins need Rust {NEEDED} or newer")
+        );
+        new_enough("Inst rustc-web (2.0.1-1 Debian:14 [amd64])\n").expect("newer");
+        new_enough("Inst rustc-web-doc (2.0.1-1 Debian:14 [amd64])\n").expect_err("another package");
     }
 }
