@@ -1,4 +1,5 @@
 //! What the end-to-end tests share: a receiver that can misbehave, and a project with the binary that runs it.
 
+pub mod postgres;
 pub mod project;
 pub mod receiver;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::operation::{Kind, Operation};
 use crate::outcome::{Failure, Outcome};
+pub use crate::secret::SecretSource;
 
 /// The type of a mapped field, as plugins see it. See `field-type` in `wit/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -148,18 +149,6 @@ pub struct Description {
     pub secrets: Vec<SecretNeed>,
     /// The kinds of operations that it takes under one configuration or another.
     pub kinds: Vec<Kind>,
-}
-
-/// Where a secret's value comes from. The value itself is read by the host of the plugins, once per run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase", deny_unknown_fields)]
-pub enum SecretSource {
-    /// An environment variable of the engine's process.
-    Env(String),
-    /// A file, its last line end left out. Relative to the project.
-    File(PathBuf),
-    /// A command whose standard output is the value, its last line end left out. No shell: the words as they are.
-    Command(Vec<String>),
 }
 
 /// What a destination's file grants its plugin.

@@ -18,4 +18,5 @@ pub mod record;
 pub mod report;
 pub mod run;
 pub mod schedule;
+pub mod secret;
 pub mod warehouse;

@@ -492,8 +492,9 @@ fn run_info(request: &RunRequest) -> RunInfo {
 }
 
 async fn compiled(request: &RunRequest, access: Access) -> Result<Compiled, RunError> {
+    let secrets = compile::secrets(request).await?;
     let job = request.clone();
-    blocking(move || compile::compile(&job, access)).await
+    blocking(move || compile::compile(&job, access, secrets)).await
 }
 
 /// Opens the destination and takes over how it compares.

@@ -18,6 +18,7 @@ mod json_scan;
 mod pending;
 pub mod quote;
 pub mod rows;
+mod server;
 mod source;
 mod vector;
 
@@ -34,7 +35,9 @@ pub use rows::{Cell, FromCell, Row, Rows};
 
 use serde::{Deserialize, Serialize};
 
+use crate::secret::Secret;
 use connection::Database;
+use server::Server;
 
 /// The catalog that the ledger is attached as.
 pub const LEDGER: &str = "ledger";
@@ -68,18 +71,21 @@ pub struct Warehouse {
     options: WarehouseOptions,
     /// The sources that are attached, by name.
     sources: BTreeMap<String, Shape>,
+    /// The secrets of sources, by source and name.
+    secrets: BTreeMap<String, BTreeMap<String, Secret>>,
     /// Files and folders that sources are read from after the lock-down.
     files: Vec<PathBuf>,
     folders: Vec<PathBuf>,
 }
 
 /// How a source appears in SQL.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Shape {
     /// As one relation of the source's name.
     Relation,
     /// As a catalog of the source's name, with tables.
     Catalog,
+    /// As a catalog of the source's name, with those of a server's tables that the model names.
+    Server(Server),
 }
 
 impl Warehouse {
@@ -98,6 +104,7 @@ impl Warehouse {
             database,
             options: options.clone(),
             sources: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             files: Vec::new(),
             folders: Vec::new(),
         })
@@ -156,9 +163,9 @@ impl Warehouse {
         self.database.connect()
     }
 
-    /// Whether the source of that name is a catalog with tables.
-    fn is_catalog(&self, source: &str) -> bool {
-        self.sources.get(source) == Some(&Shape::Catalog)
+    /// Hands over the secrets of sources, by source and name, for when they are attached.
+    pub fn entrust(&mut self, secrets: BTreeMap<String, BTreeMap<String, Secret>>) {
+        self.secrets = secrets;
     }
 
     /// Stops what runs on the instance.

@@ -59,7 +59,9 @@ fn run(arguments: &[String]) -> Result<()> {
         "bench" => setup::native(&root)
             .and_then(|()| components::build(&root))
             .and_then(|_| demo::bench(&root)),
-        "test" => setup::native(&root).and_then(|()| checks::test(&root)),
+        "test" => setup::native(&root)
+            .and_then(|()| setup::servers(&root))
+            .and_then(|()| checks::test(&root)),
         "lint" => setup::native(&root).and_then(|()| checks::lint(&root)),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

@@ -6,6 +6,8 @@
 mod duckdb;
 mod extension;
 mod guest;
+mod server;
+mod wheel;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -33,6 +35,14 @@ pub fn native(root: &Path) -> Result<()> {
         extension::ready("icu", &cache, &native)?;
     }
     Ok(())
+}
+
+/// Does what only tests need: extensions for sources that are servers, and such servers.
+pub fn servers(root: &Path) -> Result<()> {
+    let cache = Cache::locate()?;
+    let native = root.join("target/native");
+    extension::ready("postgres_scanner", &cache, &native)?;
+    server::postgres(&cache, &native)
 }
 
 /// Does what plugins need, and gives the compiler for them.

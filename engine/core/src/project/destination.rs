@@ -74,12 +74,7 @@ impl DestinationContent {
             }
         }
         for (secret, source) in &self.secrets {
-            let (field, empty) = match source {
-                SecretSource::Env(variable) => ("env", variable.is_empty()),
-                SecretSource::File(path) => ("file", path.as_os_str().is_empty()),
-                SecretSource::Command(words) => ("command", words.first().is_none_or(String::is_empty)),
-            };
-            if empty {
+            if let Some(field) = source.empty_field() {
                 review.note(&format!("secrets.{secret}.{field}"), "is empty");
             }
         }

@@ -56,10 +56,9 @@ pub(super) fn read<T: DeserializeOwned>(
     if document.value.is_null() {
         return Err(vec![Diagnostic::new(file, "the file is empty")]);
     }
-    let hidden: &[&str] = if kind == FileKind::Destination {
-        &["/secrets"]
-    } else {
-        &[]
+    let hidden: &[&str] = match kind {
+        FileKind::Destination | FileKind::Source => &["/secrets"],
+        _ => &[],
     };
     let (validator, schema) = schema::compiled(kind);
     let findings = conform::conform(validator, schema, &document.value, hidden);

@@ -6,12 +6,14 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::diagnostic::Diagnostic;
 use super::marks::{Marks, join_name};
-use super::review::Review;
+use super::review::{self, Review};
 use super::suggest;
+use crate::secret::SecretSource;
 
-/// A source of models. In SQL a source of type csv, parquet or json is a relation of the source's name; one of type
-/// duckdb or sqlite is a database of that name, with `name.table` in it.
+/// A source of models. In SQL a source of type csv, parquet or json is a relation of the source's name; the others are
+/// databases of that name, with `name.table` in it.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// The source's name: its file's.
@@ -69,34 +71,124 @@ pub enum SourceKind {
         /// The file, relative to the project.
         path: PathBuf,
     },
+    /// A database of a PostgreSQL server.
+    Postgres {
+        /// The server's name or address, or the folder of its socket.
+        #[schemars(length(min = 1), example = &"db.example.com")]
+        host: String,
+        /// The server's port.
+        #[serde(default = "postgres_port")]
+        #[schemars(range(min = 1))]
+        port: u16,
+        /// The database.
+        #[schemars(length(min = 1), example = &"shop")]
+        database: String,
+        /// Who reads. A user that may do nothing else is best.
+        #[schemars(length(min = 1), example = &"outflow")]
+        user: String,
+        /// The schema whose tables a model names as `name.table`; those of others are `name.schema.table`.
+        #[serde(default = "postgres_schema")]
+        #[schemars(length(min = 1))]
+        schema: String,
+        /// Whether the connection is encrypted, and how much of the server's certificate is checked.
+        #[serde(default)]
+        sslmode: SslMode,
+        /// The file of the certificates that the server's is checked against, relative to the project.
+        sslrootcert: Option<PathBuf>,
+        /// What must not be in the file itself.
+        #[serde(default)]
+        secrets: ServerSecrets,
+    },
+}
+
+/// How a connection to a PostgreSQL server is protected, in PostgreSQL's own words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SslMode {
+    /// Not encrypted.
+    Disable,
+    /// Encrypted if the server can.
+    #[default]
+    Prefer,
+    /// Encrypted, by whatever server.
+    Require,
+    /// Encrypted, by a server whose certificate is trusted.
+    VerifyCa,
+    /// Encrypted, by a server whose certificate is trusted and names the host.
+    VerifyFull,
+}
+
+impl SslMode {
+    /// As PostgreSQL writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyFull => "verify-full",
+        }
+    }
+}
+
+/// The secrets of a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSecrets {
+    /// The user's password, from an environment variable, a file or a command.
+    #[schemars(example = &serde_json::json!({"env": "SHOP_PASSWORD"}))]
+    pub password: Option<SecretSource>,
+}
+
+const fn postgres_port() -> u16 {
+    5432
+}
+
+fn postgres_schema() -> String {
+    "public".to_owned()
+}
+
+impl Source {
+    /// A diagnostic about a field of the file, as `secrets.password`.
+    #[must_use]
+    pub fn diagnostic(&self, field: &str, message: impl Into<String>) -> Diagnostic {
+        review::value_at_fault(&self.file, &self.marks, field, message)
+    }
 }
 
 impl SourceKind {
-    /// The path of its file or files.
+    /// The path of its file or files, if it has one.
     #[must_use]
-    pub const fn path(&self) -> &PathBuf {
+    pub const fn path(&self) -> Option<&PathBuf> {
         match self {
             Self::Csv { path, .. }
             | Self::Parquet { path }
             | Self::Json { path, .. }
             | Self::Duckdb { path }
-            | Self::Sqlite { path } => path,
+            | Self::Sqlite { path } => Some(path),
+            Self::Postgres { .. } => None,
         }
     }
 
-    /// Whether it is a database of its own with tables, rather than one relation.
+    /// Its secrets by name.
     #[must_use]
-    pub const fn is_database(&self) -> bool {
-        matches!(self, Self::Duckdb { .. } | Self::Sqlite { .. })
+    pub fn secrets(&self) -> Vec<(&'static str, &SecretSource)> {
+        match self {
+            Self::Postgres { secrets, .. } => secrets.password.iter().map(|source| ("password", source)).collect(),
+            _ => Vec::new(),
+        }
     }
 
-    const fn path_mut(&mut self) -> &mut PathBuf {
+    /// Its files' paths, which are relative to the project in its file.
+    fn paths_mut(&mut self) -> Option<&mut PathBuf> {
         match self {
             Self::Csv { path, .. }
             | Self::Parquet { path }
             | Self::Json { path, .. }
             | Self::Duckdb { path }
-            | Self::Sqlite { path } => path,
+            | Self::Sqlite { path } => Some(path),
+            Self::Postgres { sslrootcert, .. } => sslrootcert.as_mut(),
         }
     }
 
@@ -130,17 +222,13 @@ pub(super) fn check(mut kind: SourceKind, name: &str, root: &Path, review: &mut 
             format!("rename the file; {reserved} have a meaning of their own in SQL"),
         );
     }
-    let written = kind.path().to_string_lossy().into_owned();
-    if written.is_empty() {
-        review.note("path", "is empty");
-    } else if written.contains("://") {
-        review.note_with_help(
-            "path",
-            format!("found `{written}`; sources are read from files"),
-            "give a path",
-        );
-    } else if kind.is_database() && written.contains(['*', '?']) {
-        review.note("path", format!("found `{written}`; a database is one file, not a glob"));
+    if let Some(path) = kind.path() {
+        check_path(&kind, &path.to_string_lossy(), review);
+    }
+    for (secret, source) in kind.secrets() {
+        if let Some(field) = source.empty_field() {
+            review.note(&format!("secrets.{secret}.{field}"), "is empty");
+        }
     }
     for (column, data_type) in kind.columns().into_iter().flatten() {
         if column.is_empty() || data_type.trim().is_empty() {
@@ -150,12 +238,28 @@ pub(super) fn check(mut kind: SourceKind, name: &str, root: &Path, review: &mut 
             );
         }
     }
-    let path = kind.path_mut();
-    *path = root.join(&*path);
+    if let Some(path) = kind.paths_mut() {
+        *path = root.join(&*path);
+    }
     review.found.is_empty().then(|| Source {
         name: name.to_owned(),
         file: review.file.to_owned(),
         kind,
         marks: review.marks.clone(),
     })
+}
+
+fn check_path(kind: &SourceKind, written: &str, review: &mut Review<'_>) {
+    let is_database = matches!(kind, SourceKind::Duckdb { .. } | SourceKind::Sqlite { .. });
+    if written.is_empty() {
+        review.note("path", "is empty");
+    } else if written.contains("://") {
+        review.note_with_help(
+            "path",
+            format!("found `{written}`; sources are read from files"),
+            "give a path",
+        );
+    } else if is_database && written.contains(['*', '?']) {
+        review.note("path", format!("found `{written}`; a database is one file, not a glob"));
+    }
 }

@@ -16,7 +16,8 @@ use crate::project::diagnostic::{Diagnostic, Diagnostics};
 use crate::project::model::Model;
 use crate::project::source::Source;
 use crate::project::sync::Sync;
-use crate::warehouse::{Column, Connection, Warehouse, WarehouseOptions};
+use crate::secret::Secret;
+use crate::warehouse::{Column, Connection, Warehouse, WarehouseError, WarehouseOptions};
 
 use super::lock;
 use super::{RunError, RunRequest};
@@ -56,8 +57,31 @@ pub enum Access {
     Restate,
 }
 
+/// The secrets of sources, by source and name.
+pub type Secrets = BTreeMap<String, BTreeMap<String, Secret>>;
+
+/// Reads the secrets of the sources that the sync's model reads.
+pub async fn secrets(request: &RunRequest) -> Result<Secrets, RunError> {
+    let project = &request.project;
+    let model = model(project, sync(project, &request.sync)?)?;
+    let mut secrets = Secrets::new();
+    for source in sources(project, model) {
+        for (name, from) in source.kind.secrets() {
+            let secret = from
+                .read(name, &project.root)
+                .await
+                .map_err(|why| Diagnostics(vec![source.diagnostic(&format!("secrets.{name}"), why)]))?;
+            secrets
+                .entry(source.name.clone())
+                .or_default()
+                .insert(name.to_owned(), secret);
+        }
+    }
+    Ok(secrets)
+}
+
 /// Opens the instance, locks it down, and checks the model and what the sync reads of it.
-pub fn compile(request: &RunRequest, access: Access) -> Result<Compiled, RunError> {
+pub fn compile(request: &RunRequest, access: Access, secrets: Secrets) -> Result<Compiled, RunError> {
     let project = &request.project;
     let sync = sync(project, &request.sync)?;
     let model = model(project, sync)?;
@@ -97,12 +121,10 @@ pub fn compile(request: &RunRequest, access: Access) -> Result<Compiled, RunErro
         },
     };
     let known = ledger.meta().map(|meta| meta.pinned.clone()).unwrap_or_default();
-    let sources: Vec<&Source> = model
-        .sources
-        .iter()
-        .filter_map(|name| project.sources.get(name))
-        .collect();
-    let pinned = warehouse.attach_sources(&sources, &known)?;
+    warehouse.entrust(secrets);
+    let pinned = warehouse
+        .attach_sources(&sources(project, model), &known)
+        .map_err(|error| of_source(project, error))?;
     warehouse.lock_down()?;
     let columns = warehouse
         .check_model(&model.sql, &model.sources)
@@ -110,6 +132,7 @@ pub fn compile(request: &RunRequest, access: Access) -> Result<Compiled, RunErro
     let projection = Projection::new(model, sync, &columns, |expression| {
         warehouse.check_expression(&model.sql, expression)
     })?;
+    warehouse.serve()?;
     let connection = warehouse.connect()?;
     Ok(Compiled {
         opened: Opened { warehouse, ledger },
@@ -220,6 +243,27 @@ fn destination<'a>(project: &'a Project, sync: &Sync) -> Result<&'a DestinationF
     project
         .destination_of(sync)
         .ok_or_else(|| missing(sync, "destination", &sync.destination))
+}
+
+fn sources<'a>(project: &'a Project, model: &Model) -> Vec<&'a Source> {
+    let names = model.sources.iter();
+    names.filter_map(|name| project.sources.get(name)).collect()
+}
+
+/// What a source says is wrong with its file is an error of the project.
+fn of_source(project: &Project, error: WarehouseError) -> RunError {
+    let WarehouseError::Setting {
+        source_name,
+        field,
+        message,
+    } = &error
+    else {
+        return error.into();
+    };
+    match project.sources.get(source_name) {
+        Some(source) => Diagnostics(vec![source.diagnostic(field, message.as_str())]).into(),
+        None => error.into(),
+    }
 }
 
 /// Loading a project refuses this already.

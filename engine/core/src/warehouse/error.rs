@@ -38,6 +38,24 @@ pub enum WarehouseError {
         /// What DuckDB says.
         message: String,
     },
+    /// A source's server is not there, or cannot serve us now.
+    #[error("source `{source_name}`: the server is away: {message}")]
+    Away {
+        /// The source.
+        source_name: String,
+        /// What is known of why.
+        message: String,
+    },
+    /// A field of a source's file is wrong, as the source itself says.
+    #[error("source `{source_name}`: `{field}`: {message}")]
+    Setting {
+        /// The source.
+        source_name: String,
+        /// The field of the source's file.
+        field: String,
+        /// What is wrong with it.
+        message: String,
+    },
     /// A source cannot be opened or declared.
     #[error("source `{source_name}`: {message}")]
     Source {
@@ -62,12 +80,12 @@ pub enum WarehouseError {
 }
 
 impl WarehouseError {
-    /// Whether waiting and trying again may help: a file that is missing or locked (rule 16).
+    /// Whether waiting and trying again may help: a file that is missing or locked, a server that is away (rule 16).
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Missing { .. } | Self::Locked { .. } => true,
-            Self::Database { message, .. } => is_missing(message) || is_locked(message),
+            Self::Missing { .. } | Self::Locked { .. } | Self::Away { .. } => true,
+            Self::Database { message, .. } => is_missing(message) || is_locked(message) || is_away(message),
             _ => false,
         }
     }
@@ -139,12 +157,40 @@ pub(super) fn is_locked(message: &str) -> bool {
     .any(|words| message.contains(words))
 }
 
+/// Whether the message of a server, or of what speaks to it, says that it is not there or cannot serve us now.
+pub(super) fn is_away(message: &str) -> bool {
+    [
+        "Connection refused",
+        "Connection reset by peer",
+        "Connection timed out",
+        "Broken pipe",
+        "No route to host",
+        "Network is unreachable",
+        "could not translate host name",
+        "could not receive data from server",
+        "could not send data to server",
+        "timeout expired",
+        "server closed the connection unexpectedly",
+        "connection has been closed unexpectedly",
+        "no connection to the server",
+        "SSL SYSCALL error",
+        "the database system is",
+        "too many clients",
+        "too many connections",
+        "remaining connection slots",
+        "terminating connection due to",
+        "canceling statement due to conflict with recovery",
+    ]
+    .iter()
+    .any(|words| message.contains(words))
+}
+
 /// DuckDB's message without the picture of the statement that follows it, which speaks of text that we wrapped, and
-/// without the list of settings that follows what is wrong in a CSV file.
+/// without the list of settings that follows what is wrong in a CSV file, or a setting that is advised and nobody can make.
 fn clean(message: &str) -> String {
-    let end = message
-        .find("\n\nLINE ")
-        .or_else(|| message.find("\nLINE "))
+    let end = ["\n\nLINE ", "\nLINE ", "\nSet pg_array_as_varchar"]
+        .iter()
+        .find_map(|follows| message.find(follows))
         .unwrap_or(message.len());
     let message = message[..end].trim_end();
     let Some((what, rest)) = message.strip_prefix("CSV Error").and(message.split_once("\n\n")) else {

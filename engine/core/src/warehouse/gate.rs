@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use super::connection::Connection;
 use super::error::WarehouseError;
 use super::quote;
-use super::{Column, Warehouse};
+use super::{Column, Shape, Warehouse};
 use text::trimmed;
 use walk::{Reach, Refusal, Walk};
 
@@ -77,11 +77,15 @@ impl Warehouse {
         let seen = walk(&connection, model, 0, model, |tree| {
             let mut walk = Walk::new(reach);
             walk.model(tree)?;
-            Ok(walk.into_tables())
+            Ok(walk.into_seen())
         })?;
+        self.stand_in(&connection, &seen.places).map_err(wrong)?;
         // A second opinion, DuckDB's own. It has none where names alone do not tell (USING).
         let tables = bind::tables(&connection, model).map_err(wrong)?;
-        if let Some(table) = tables.iter().find(|table| !seen.contains(&table.to_ascii_lowercase())) {
+        if let Some(table) = tables
+            .iter()
+            .find(|table| !seen.names.contains(&table.to_ascii_lowercase()))
+        {
             return Err(SqlError::at(
                 format!("the model reads `{table}`, which is none of its sources"),
                 model,
@@ -120,20 +124,33 @@ impl Warehouse {
     /// What a model of these sources may name.
     fn reach(&self, connection: &Connection, sources: &[String]) -> Result<Reach, WarehouseError> {
         let mut reach = Reach::default();
+        let mut has_files = false;
         for source in sources {
             let name = source.to_ascii_lowercase();
-            if self.is_catalog(source) {
-                reach.catalogs.insert(name);
-            } else {
-                reach.relations.insert(name);
+            match self.sources.get(source) {
+                Some(Shape::Catalog) => {
+                    has_files = true;
+                    reach.catalogs.insert(name);
+                }
+                Some(Shape::Server(server)) => {
+                    let places = server.places();
+                    reach
+                        .tables
+                        .extend(places.map(|(schema, table)| (name.clone(), schema.clone(), table.clone())));
+                    reach.catalogs.insert(name.clone());
+                    reach.servers.insert(name);
+                }
+                Some(Shape::Relation) | None => {
+                    reach.relations.insert(name);
+                }
             }
         }
-        if !reach.catalogs.is_empty() {
+        if has_files {
             let tables = connection.query_rows(
                 "SELECT lower(database_name), lower(schema_name), lower(table_name) FROM duckdb_tables() WHERE NOT internal",
                 |row| Ok::<_, WarehouseError>((row.get(0)?, row.get(1)?, row.get(2)?)),
             )?;
-            reach.tables = tables.into_iter().collect();
+            reach.tables.extend(tables);
         }
         Ok(reach)
     }

@@ -47,8 +47,11 @@ impl Warehouse {
         source: &Source,
         pinned: &[Column],
     ) -> Result<Option<Vec<Column>>, WarehouseError> {
-        let (name, path) = (quote::identifier(&source.name), source.kind.path());
-        check_present(connection, source)?;
+        let Some(path) = source.kind.path() else {
+            return self.attach_server(connection, source).map(|()| None);
+        };
+        let name = quote::identifier(&source.name);
+        check_present(connection, source, path)?;
         let location = quote::text(&path.to_string_lossy());
         let (relation, columns) = match &source.kind {
             SourceKind::Csv { columns, .. } => {
@@ -70,13 +73,14 @@ impl Warehouse {
             SourceKind::Parquet { .. } => (format!("read_parquet({location})"), None),
             SourceKind::Duckdb { .. } => {
                 connection.execute(&format!("ATTACH {location} AS {name} (TYPE duckdb, READ_ONLY)"))?;
-                return self.attached(source);
+                return Ok(self.attached(source, path));
             }
             SourceKind::Sqlite { .. } => {
                 extension::load(connection, SQLITE, &self.options.extension_dirs)?;
                 connection.execute(&format!("ATTACH {location} AS {name} (TYPE sqlite, READ_ONLY)"))?;
-                return self.attached(source);
+                return Ok(self.attached(source, path));
             }
+            SourceKind::Postgres { .. } => return Ok(None),
         };
         connection.execute(&format!("CREATE VIEW main.{name} AS SELECT * FROM {relation}"))?;
         match glob_folder(path) {
@@ -87,10 +91,10 @@ impl Warehouse {
         Ok(columns)
     }
 
-    fn attached(&mut self, source: &Source) -> Result<Option<Vec<Column>>, WarehouseError> {
-        self.files.push(source.kind.path().clone());
+    fn attached(&mut self, source: &Source, path: &Path) -> Option<Vec<Column>> {
+        self.files.push(path.to_owned());
         self.sources.insert(source.name.clone(), Shape::Catalog);
-        Ok(None)
+        None
     }
 }
 
@@ -102,8 +106,7 @@ fn glob_folder(path: &Path) -> Option<PathBuf> {
         .then(|| path.iter().take_while(|part| !is_glob(part)).collect())
 }
 
-fn check_present(connection: &Connection, source: &Source) -> Result<(), WarehouseError> {
-    let path = source.kind.path();
+fn check_present(connection: &Connection, source: &Source, path: &Path) -> Result<(), WarehouseError> {
     let present = if glob_folder(path).is_some() {
         let files = format!("SELECT count(*) FROM glob({})", quote::text(&path.to_string_lossy()));
         connection.scalar::<u64>(&files)?.is_some_and(|count| count > 0)
@@ -115,7 +118,7 @@ fn check_present(connection: &Connection, source: &Source) -> Result<(), Warehou
     }
     Err(WarehouseError::Missing {
         source_name: source.name.clone(),
-        path: path.clone(),
+        path: path.to_owned(),
     })
 }
 
@@ -221,18 +224,18 @@ fn struct_of(columns: &[Column]) -> String {
 
 /// Names the source that an error is about.
 fn of_source(source: &Source, error: WarehouseError) -> WarehouseError {
-    let (source_name, path) = (source.name.clone(), source.kind.path().clone());
-    match error {
-        WarehouseError::Database { message, .. } if error::is_missing(&message) => {
-            WarehouseError::Missing { source_name, path }
-        }
-        WarehouseError::Database { message, .. } if error::is_locked(&message) => WarehouseError::Locked {
+    let source_name = source.name.clone();
+    let WarehouseError::Database { message, .. } = error else {
+        return error;
+    };
+    match source.kind.path().cloned() {
+        Some(path) if error::is_missing(&message) => WarehouseError::Missing { source_name, path },
+        Some(path) if error::is_locked(&message) => WarehouseError::Locked {
             source_name,
             path,
             message,
         },
-        WarehouseError::Database { message, .. } => WarehouseError::Source { source_name, message },
-        other => other,
+        _ => WarehouseError::Source { source_name, message },
     }
 }
 

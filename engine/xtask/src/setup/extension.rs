@@ -6,17 +6,39 @@ use std::env;
 use std::env::consts::{ARCH, OS};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
-use super::Step;
 use super::duckdb::VERSION;
+use super::wheel::Wheel;
 use crate::cache::{self, Cache};
-use crate::tool;
 
 /// Extension, operating system, architecture, and the SHA-256 of the wheel.
-const WHEELS: [(&str, &str, &str, &str); 8] = [
+const WHEELS: [(&str, &str, &str, &str); 12] = [
+    (
+        "postgres_scanner",
+        "linux",
+        "x86_64",
+        "fea9413d1b5bded7ead650aff91b3d7578c5149d832f666100b362f64404bf18",
+    ),
+    (
+        "postgres_scanner",
+        "linux",
+        "aarch64",
+        "5b50d53ecb192fca381c79ebd70da43b98fefe28a5781162081777f65efc8268",
+    ),
+    (
+        "postgres_scanner",
+        "macos",
+        "x86_64",
+        "797acdb64f10280303b66fb56c3537d3a7c82eab7cf6dfb4c71307c81c3e7b0d",
+    ),
+    (
+        "postgres_scanner",
+        "macos",
+        "aarch64",
+        "053b9ee8abf30f1880a244c9396323273ec99cf4d72a658e702cf536848b7e5c",
+    ),
     (
         "sqlite_scanner",
         "linux",
@@ -101,30 +123,12 @@ fn obtain(name: &str, cache: &Cache, entry_name: &str) -> Result<Result<PathBuf,
     let Some((.., sha256)) = pinned.filter(|_| glibc_or_not_linux) else {
         return Ok(Err(format!("there is no package of it for {ARCH}-{OS}")));
     };
-    let Some(pip) = find_pip() else {
-        return Ok(Err("pip, which would fetch it, is not installed".to_owned()));
+    let wheel = Wheel {
+        package: &format!("duckdb-extension-{}=={VERSION}", name.replace('_', "-")),
+        platform: None,
+        sha256,
     };
-    let package = format!("duckdb-extension-{}=={VERSION}", name.replace('_', "-"));
-    let step = Step::start(&format!(
-        "DuckDB's extension {name}: fetching {package} with {}",
-        pip.join(" ")
-    ));
-    let mut refused = None;
-    let entry = cache.add(entry_name, |dir| {
-        let mut download = Command::new(&pip[0]);
-        download
-            .args(&pip[1..])
-            .args(["download", "--quiet", "--disable-pip-version-check", "--no-deps"]);
-        download
-            .args(["--only-binary=:all:", "--dest", ".", &package])
-            .current_dir(dir);
-        if let Err(error) = tool::output(&mut download) {
-            refused = Some(error);
-            bail!("pip failed");
-        }
-        let wheel = only_file(dir)?;
-        cache::verify(&wheel, sha256)?;
-        unzip(&wheel, dir)?;
+    wheel.obtain(&format!("DuckDB's extension {name}"), cache, entry_name, |dir| {
         let package_dir = dir.join(format!("duckdb_extension_{name}"));
         fs::rename(
             package_dir
@@ -134,56 +138,8 @@ fn obtain(name: &str, cache: &Cache, entry_name: &str) -> Result<Result<PathBuf,
             dir.join(file_name(name)),
         )?;
         // What is left of the wheel says whose it is and under which licence.
-        fs::remove_dir_all(package_dir)?;
-        Ok(fs::remove_file(wheel)?)
-    });
-    match (entry, refused) {
-        (Ok(entry), _) => {
-            step.done();
-            Ok(Ok(entry))
-        }
-        (Err(_), Some(error)) => Ok(Err(format!("{error:#}"))),
-        (Err(error), None) => Err(error),
-    }
-}
-
-/// The command line of a pip that works.
-fn find_pip() -> Option<Vec<String>> {
-    let candidates: [&[&str]; 4] = [&["python3", "-m", "pip"], &["python", "-m", "pip"], &["pip3"], &["pip"]];
-    let works = |words: &[&str]| {
-        tool::find(words[0]).is_some()
-            && tool::output(Command::new(words[0]).args(&words[1..]).arg("--version")).is_ok()
-    };
-    candidates
-        .into_iter()
-        .find(|words| works(words))
-        .map(|words| words.iter().map(|&word| word.to_owned()).collect())
-}
-
-fn only_file(dir: &Path) -> Result<PathBuf> {
-    let mut entries = fs::read_dir(dir)?;
-    let file = entries.next().context("pip left no file")??.path();
-    Ok(file)
-}
-
-/// A wheel is a zip archive; pip's own Python can unpack it, if no other program can.
-fn unzip(archive: &Path, dir: &Path) -> Result<()> {
-    let mut command = match ["python3", "python"]
-        .into_iter()
-        .find(|name| tool::find(name).is_some())
-    {
-        Some(python) => {
-            let mut command = Command::new(python);
-            command.args(["-m", "zipfile", "-e"]).arg(archive).arg(".");
-            command
-        }
-        None => {
-            let mut command = Command::new("unzip");
-            command.arg("-q").arg(archive);
-            command
-        }
-    };
-    tool::output(command.current_dir(dir)).map(drop)
+        Ok(fs::remove_dir_all(package_dir)?)
+    })
 }
 
 /// Where DuckDB itself puts an extension that `INSTALL` fetched.

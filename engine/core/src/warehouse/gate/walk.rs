@@ -14,6 +14,8 @@ pub(super) struct Reach {
     pub(super) relations: BTreeSet<String>,
     /// Sources that are databases with tables of their own.
     pub(super) catalogs: BTreeSet<String>,
+    /// Those of them that are servers.
+    pub(super) servers: BTreeSet<String>,
     /// The tables of databases: catalog, schema, name.
     pub(super) tables: BTreeSet<(String, String, String)>,
 }
@@ -66,28 +68,37 @@ pub(super) fn only_select(parsed: &Node) -> Result<&Node, Refusal> {
     }
 }
 
+/// The tables that a statement reads.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// The last parts of their names.
+    pub(super) names: BTreeSet<String>,
+    /// Of those in databases: catalog, schema, name.
+    pub(super) places: BTreeSet<(String, String, String)>,
+}
+
 pub(super) struct Walk {
     reach: Reach,
     /// The names that `WITH` gives, innermost last.
     scope: Vec<String>,
-    /// The last parts of the names of tables that were let pass.
-    tables: BTreeSet<String>,
+    /// The tables that were let pass.
+    seen: Seen,
     /// No aggregate, window, subquery or table.
     scalar_only: bool,
 }
 
 impl Walk {
-    pub(super) const fn new(reach: Reach) -> Self {
+    pub(super) fn new(reach: Reach) -> Self {
         Self {
             reach,
             scope: Vec::new(),
-            tables: BTreeSet::new(),
+            seen: Seen::default(),
             scalar_only: false,
         }
     }
 
-    pub(super) fn into_tables(self) -> BTreeSet<String> {
-        self.tables
+    pub(super) fn into_seen(self) -> Seen {
+        self.seen
     }
 
     /// A whole SELECT.
@@ -221,7 +232,7 @@ impl Walk {
                 return Ok(());
             }
             if self.reach.relations.contains(&table) {
-                self.tables.insert(table);
+                self.seen.names.insert(table);
                 return Ok(());
             }
             if self.reach.catalogs.contains(&table) {
@@ -242,13 +253,16 @@ impl Walk {
         let place = (catalog, schema, table);
         if !self.reach.tables.contains(&place) {
             let (catalog, schema, table) = place;
-            let message = format!(
-                "the source `{catalog}` has no table `{schema}.{table}` (a view that is stored in a source cannot be \
-                 read; put its SQL into the model)"
-            );
+            let why = if self.reach.servers.contains(&catalog) {
+                "that its user may read"
+            } else {
+                "(a view that is stored in a source cannot be read; put its SQL into the model)"
+            };
+            let message = format!("the source `{catalog}` has no table `{schema}.{table}` {why}");
             return Err(Refusal::of(node, message));
         }
-        self.tables.insert(place.2);
+        self.seen.names.insert(place.2.clone());
+        self.seen.places.insert(place);
         Ok(())
     }
 

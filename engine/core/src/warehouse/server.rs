@@ -1,0 +1,221 @@
+//! Sources that are database servers.
+//!
+//! A server's tables are described when it is attached, and read by queries of ours that run on the server: it casts what
+//! DuckDB's reader would lose or misread, and everything that a statement reads comes from one transaction there. While
+//! a model is checked, empty tables stand in for those that it names, so that checking asks the server nothing; then
+//! [`Warehouse::serve`] puts the queries in their place.
+
+mod postgres;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::connection::Connection;
+use super::error::WarehouseError;
+use super::{Shape, Warehouse, extension, quote};
+use crate::project::source::{Source, SourceKind};
+use crate::secret::Secret;
+
+/// A table's place in a source: schema and name, in lower case.
+pub(super) type Place = (String, String);
+
+/// The schema that a table is in where a model names only source and table.
+const MAIN: &str = "main";
+
+/// A server that is attached.
+pub(super) struct Server {
+    /// The catalog through which DuckDB asks the server. No model can name it.
+    link: String,
+    /// DuckDB's function that asks it.
+    function: &'static str,
+    /// Its tables. Nothing where several have the same name but for upper and lower case.
+    tables: BTreeMap<Place, Option<Table>>,
+}
+
+/// A table, or view, of a server.
+struct Table {
+    /// How the server names it in SQL.
+    remote: String,
+    columns: Vec<ServerColumn>,
+}
+
+/// A column of a table of a server.
+struct ServerColumn {
+    name: String,
+    /// Its type in DuckDB.
+    data_type: String,
+    /// What the server computes for it, in the server's SQL.
+    remote: String,
+}
+
+/// A row of a server's description of itself: a column, in the order of schema, table and position.
+struct Described {
+    schema: String,
+    table: String,
+    /// How the server names the table in SQL.
+    remote: String,
+    column: ServerColumn,
+}
+
+impl Server {
+    fn new(link: String, function: &'static str, main: &str, described: Vec<Described>) -> Self {
+        let mut tables: BTreeMap<(String, String), Table> = BTreeMap::new();
+        for Described {
+            schema,
+            table,
+            remote,
+            column,
+        } in described
+        {
+            let columns = Vec::new();
+            let entry = tables.entry((schema, table)).or_insert(Table { remote, columns });
+            entry.columns.push(column);
+        }
+        let mut places = BTreeMap::new();
+        for ((schema, table), content) in tables {
+            let schema = if schema == main { MAIN.to_owned() } else { schema };
+            let place = (schema.to_ascii_lowercase(), table.to_ascii_lowercase());
+            places
+                .entry(place)
+                .and_modify(|several| *several = None)
+                .or_insert(Some(content));
+        }
+        Self {
+            link,
+            function,
+            tables: places,
+        }
+    }
+
+    /// The places of its tables.
+    pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
+        self.tables.keys()
+    }
+}
+
+impl Warehouse {
+    /// Attaches the database of a server, and reads which tables it has.
+    pub(super) fn attach_server(&mut self, connection: &Connection, source: &Source) -> Result<(), WarehouseError> {
+        let none = BTreeMap::new();
+        let secrets = self.secrets.get(&source.name).unwrap_or(&none);
+        let server = match &source.kind {
+            SourceKind::Postgres { .. } => {
+                extension::load(connection, postgres::EXTENSION, &self.options.extension_dirs)?;
+                postgres::attach(connection, source, secrets)?
+            }
+            _ => return Ok(()),
+        };
+        connection.execute(&format!("ATTACH ':memory:' AS {}", quote::identifier(&source.name)))?;
+        self.sources.insert(source.name.clone(), Shape::Server(server));
+        Ok(())
+    }
+
+    /// Makes empty tables for those that a model names: of the source of that name, at these places.
+    pub(super) fn stand_in(
+        &self,
+        connection: &Connection,
+        named: &BTreeSet<(String, String, String)>,
+    ) -> Result<(), WarehouseError> {
+        for (source, server) in self.servers() {
+            let catalog = quote::identifier(source);
+            for (place, table) in &server.tables {
+                let (schema, name) = place;
+                let full = (source.to_ascii_lowercase(), schema.clone(), name.clone());
+                let (true, Some(table)) = (named.contains(&full), table) else {
+                    continue;
+                };
+                let (schema, name) = (quote::identifier(schema), quote::identifier(name));
+                let columns = table
+                    .columns
+                    .iter()
+                    .map(|column| format!("{} {}", quote::identifier(&column.name), column.data_type));
+                connection.execute(&format!(
+                    "CREATE SCHEMA IF NOT EXISTS {catalog}.{schema};
+                     CREATE TABLE IF NOT EXISTS {catalog}.{schema}.{name} ({})",
+                    columns.collect::<Vec<_>>().join(", ")
+                ))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the servers' rows in the place of the empty tables that stood in for them while the model was checked.
+    ///
+    /// # Errors
+    /// A server that is away, or whose table is gone.
+    pub fn serve(&self) -> Result<(), WarehouseError> {
+        let connection = self.connect()?;
+        for (source, server) in self.servers() {
+            let standing = connection.query_rows(
+                &format!(
+                    "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = {}",
+                    quote::text(source)
+                ),
+                |row| Ok::<(String, String), WarehouseError>((row.get(0)?, row.get(1)?)),
+            )?;
+            for place in standing {
+                let Some(Some(table)) = server.tables.get(&place) else {
+                    continue;
+                };
+                let (schema, name) = (quote::identifier(&place.0), quote::identifier(&place.1));
+                let full = format!("{}.{schema}.{name}", quote::identifier(source));
+                let view = server.select(table);
+                connection.execute(&format!("DROP TABLE {full}; CREATE VIEW {full} AS {view}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn servers(&self) -> impl Iterator<Item = (&String, &Server)> {
+        self.sources.iter().filter_map(|(name, shape)| match shape {
+            Shape::Server(server) => Some((name, server)),
+            _ => None,
+        })
+    }
+}
+
+impl Server {
+    /// The rows of a table, as DuckDB gets them. What a statement does not use of it the server does not compute.
+    fn select(&self, table: &Table) -> String {
+        let remote = table
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(index, column)| format!("{} AS c{index}", column.remote));
+        let query = format!(
+            "SELECT {} FROM {}",
+            remote.collect::<Vec<_>>().join(", "),
+            table.remote
+        );
+        let local = table.columns.iter().enumerate().map(|(index, column)| {
+            format!(
+                "CAST(c{index} AS {}) AS {}",
+                column.data_type,
+                quote::identifier(&column.name)
+            )
+        });
+        format!(
+            "SELECT {} FROM {}({}, {})",
+            local.collect::<Vec<_>>().join(", "),
+            self.function,
+            quote::text(&self.link),
+            quote::text(&query)
+        )
+    }
+}
+
+/// The name of the catalog through which a source's server is asked.
+fn link_of(source: &Source) -> String {
+    // A source's name has no such characters, so none has this one.
+    format!("server of {}", source.name)
+}
+
+/// DuckDB's message without the secrets that may be in the statement that it is about.
+fn masked(message: &str, secrets: &BTreeMap<String, Secret>) -> String {
+    let mut message = message.to_owned();
+    for (name, secret) in secrets {
+        for spelling in [secret.expose().to_owned(), secret.expose().replace('\'', "''")] {
+            message = message.replace(&spelling, &format!("{{secret.{name}}}"));
+        }
+    }
+    message
+}

@@ -1,0 +1,480 @@
+//! Sources that are PostgreSQL databases, against a real server.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use outflow_core::project::source::{Source, SourceKind};
+use outflow_core::report::Status;
+use outflow_core::secret::SecretSource;
+use outflow_core::warehouse::{Warehouse, WarehouseError, WarehouseOptions};
+use outflow_tests::postgres::{PASSWORD, Postgres};
+use outflow_tests::project::{Project, SYNC};
+use outflow_tests::receiver::Receiver;
+use serde_json::{Value, json};
+
+const PEOPLE: &str = "CREATE TABLE people (id int PRIMARY KEY, name text, balance numeric(12,2));
+    INSERT INTO people VALUES (1, 'Ada', 1.10), (2, 'Bob', NULL)";
+
+/// A source `shop` that is the server.
+fn source(server: &Postgres) -> Source {
+    let content = serde_saphyr::from_str::<Value>(&server.source()).unwrap();
+    Source {
+        name: "shop".into(),
+        file: "sources/shop.yml".into(),
+        kind: serde_json::from_value::<SourceKind>(content).unwrap(),
+        marks: outflow_core::project::Marks::default(),
+    }
+}
+
+fn attach(server: &Postgres) -> Result<Warehouse, WarehouseError> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("password"), PASSWORD).unwrap();
+    let password = SecretSource::File("password".into());
+    let password = tokio::runtime::Runtime::new()
+        .unwrap()
+        .block_on(password.read("password", folder.path()))
+        .unwrap();
+    let mut warehouse = Warehouse::open(&WarehouseOptions {
+        memory_limit_bytes: 256 << 20,
+        threads: 2,
+        temp_dir: folder.path().join("temp"),
+        extension_dirs: Vec::new(),
+    })?;
+    let passwords = BTreeMap::from([("password".to_owned(), password)]);
+    warehouse.entrust(BTreeMap::from([("shop".to_owned(), passwords)]));
+    warehouse.attach_sources(&[&source(server)], &BTreeMap::new())?;
+    warehouse.lock_down()?;
+    Ok(warehouse)
+}
+
+/// The rows of a model over the server, as JSON.
+fn rows(server: &Postgres, model: &str) -> Result<Vec<Value>, String> {
+    let warehouse = attach(server).map_err(|error| error.to_string())?;
+    let columns = warehouse
+        .check_model(model, &["shop".into()])
+        .map_err(|error| error.to_string())?;
+    warehouse.serve().map_err(|error| error.to_string())?;
+    let connection = warehouse.connect().map_err(|error| error.to_string())?;
+    let members: Vec<String> = columns
+        .iter()
+        .map(|column| format!("'{0}': \"{0}\"", column.name))
+        .collect();
+    let texts = connection
+        .query_rows(
+            &format!("SELECT outflow_json({{{}}}) FROM ({model})", members.join(", ")),
+            |row| row.get::<String>(0),
+        )
+        .map_err(|error: WarehouseError| error.to_string())?;
+    Ok(texts.iter().map(|text| serde_json::from_str(text).unwrap()).collect())
+}
+
+fn types(server: &Postgres, model: &str) -> BTreeMap<String, String> {
+    let warehouse = attach(server).unwrap();
+    let columns = warehouse.check_model(model, &["shop".into()]).unwrap();
+    columns
+        .into_iter()
+        .map(|column| (column.name, column.data_type))
+        .collect()
+}
+
+#[test]
+fn rule_40_every_type_of_postgresql_keeps_its_values() {
+    let Some(server) = Postgres::start().unwrap() else {
+        return;
+    };
+    // Name, type, a value, its type in DuckDB, and its JSON.
+    let cases = [
+        ("small", "int2", "-32768", "SMALLINT", json!(-32768)),
+        ("int", "int4", "2147483647", "INTEGER", json!(2_147_483_647)),
+        (
+            "big",
+            "int8",
+            "9223372036854775807",
+            "BIGINT",
+            json!(9_223_372_036_854_775_807_i64),
+        ),
+        ("real", "float4", "1.5", "FLOAT", json!(1.5)),
+        ("double", "float8", "0.1", "DOUBLE", json!(0.1)),
+        ("flag", "bool", "true", "BOOLEAN", json!(true)),
+        ("price", "numeric(10,2)", "12345678.90", "DECIMAL(10,2)", json!("12345678.90")),
+        (
+            "wide",
+            "numeric(38,10)",
+            "1234567890123456789012345678.0123456789",
+            "DECIMAL(38,10)",
+            json!("1234567890123456789012345678.0123456789"),
+        ),
+        (
+            "free",
+            "numeric",
+            "12345678901234567890.1234567890123456789000",
+            "VARCHAR",
+            json!("12345678901234567890.1234567890123456789"),
+        ),
+        ("hundred", "numeric", "100", "VARCHAR", json!("100")),
+        ("rounded", "numeric(5,-2)", "12345", "VARCHAR", json!("12300")),
+        ("tiny", "numeric(3,5)", "0.00123", "VARCHAR", json!("0.00123")),
+        ("words", "text", "'it''s äöü'", "VARCHAR", json!("it's äöü")),
+        ("short", "varchar(10)", "'ab'", "VARCHAR", json!("ab")),
+        ("padded", "char(5)", "'ab'", "VARCHAR", json!("ab")),
+        ("bytes", "bytea", r"'\x00ff'", "BLOB", json!("AP8=")),
+        ("day", "date", "'2024-02-29'", "DATE", json!("2024-02-29")),
+        ("clock", "time", "'12:34:56.789012'", "TIME", json!("12:34:56.789012")),
+        (
+            "wall",
+            "timestamp",
+            "'2024-01-02 03:04:05.678901'",
+            "TIMESTAMP",
+            json!("2024-01-02T03:04:05.678901"),
+        ),
+        (
+            "instant",
+            "timestamptz",
+            "'2024-01-02 03:04:05+02'",
+            "TIMESTAMP WITH TIME ZONE",
+            json!("2024-01-02T01:04:05Z"),
+        ),
+        ("span", "interval", "'1 year 2 days 03:00'", "INTERVAL", json!("P1Y2DT3H")),
+        (
+            "uuid",
+            "uuid",
+            "'7F0F4D8E-0000-4000-8000-000000000001'",
+            "UUID",
+            json!("7f0f4d8e-0000-4000-8000-000000000001"),
+        ),
+        ("doc", "jsonb", "'{\"a\": [1, 1.10]}'", "JSON", json!({"a": [1, 1.10]})),
+        ("raw", "json", "'{\"a\": 1}'", "JSON", json!({"a": 1})),
+        ("mood", "mood", "'ok'", "VARCHAR", json!("ok")),
+        ("amount", "amount", "1.10", "DECIMAL(12,2)", json!("1.10")),
+        ("age", "age", "7", "INTEGER", json!(7)),
+        ("ints", "int[]", "'{1,NULL,3}'", "INTEGER[]", json!([1, null, 3])),
+        ("texts", "text[]", "'{a,\"b c\"}'", "VARCHAR[]", json!(["a", "b c"])),
+        ("prices", "numeric(4,1)[]", "'{1.5}'", "DECIMAL(4,1)[]", json!(["1.5"])),
+        ("frees", "numeric[]", "'{1.50}'", "VARCHAR[]", json!(["1.50"])),
+        ("moods", "mood[]", "'{ok,sad}'", "VARCHAR[]", json!(["ok", "sad"])),
+        (
+            "docs",
+            "jsonb[]",
+            r#"ARRAY['{"a": 1}'::jsonb]"#,
+            "JSON[]",
+            json!([{"a": 1}]),
+        ),
+        ("grid", "int[][]", "'{{1,2},{3,4}}'", "JSON", json!([[1, 2], [3, 4]])),
+        ("address", "inet", "'10.0.0.1/8'", "VARCHAR", json!("10.0.0.1/8")),
+        ("range", "int4range", "'[1,5)'", "VARCHAR", json!("[1,5)")),
+        (
+            "window",
+            "tstzrange",
+            "'[2024-01-01 00:00+02,)'",
+            "VARCHAR",
+            json!("[\"2023-12-31 22:00:00+00\",)"),
+        ),
+        ("bits", "bit(4)", "B'1010'", "VARCHAR", json!("1010")),
+        ("Odd \"Name\"", "text", "'x'", "VARCHAR", json!("x")),
+    ];
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let columns: Vec<String> = cases.iter().map(|(name, kind, ..)| format!("{} {kind}", quoted(name))).collect();
+    let values: Vec<&str> = cases.iter().map(|(_, _, value, ..)| *value).collect();
+    server
+        .sql(&format!(
+            "CREATE TYPE mood AS ENUM ('sad', 'ok');
+             CREATE DOMAIN amount AS numeric(12,2); CREATE DOMAIN age AS int CHECK (value >= 0);
+             CREATE TABLE things ({}); INSERT INTO things VALUES ({}); INSERT INTO things DEFAULT VALUES",
+            columns.join(", "),
+            values.join(", ")
+        ))
+        .unwrap();
+
+    let found = types(&server, "SELECT * FROM shop.things");
+    for (name, kind, _, wanted, _) in &cases {
+        assert_eq!(found[*name], *wanted, "{name} {kind}");
+    }
+    let select: Vec<String> = cases
+        .iter()
+        .enumerate()
+        .map(|(number, (name, ..))| format!("{} AS c{number}", quoted(name)))
+        .collect();
+    let rows = rows(&server, &format!("SELECT {} FROM shop.things", select.join(", "))).unwrap();
+    let (full, empty) = (&rows[0], &rows[1]);
+    for (number, (name, kind, _, data_type, wanted)) in cases.iter().enumerate() {
+        let value = &full[format!("c{number}")];
+        // Decimals are JSON numbers with all their digits.
+        let same = if data_type.starts_with("DECIMAL") {
+            value.to_string().replace('"', "") == wanted.to_string().replace('"', "")
+                || value.to_string() == format!("[{}]", wanted[0].as_str().unwrap_or_default())
+        } else {
+            value == wanted
+        };
+        assert!(same, "{name} {kind}: {value}");
+        assert_eq!(empty[format!("c{number}")], Value::Null, "{name} {kind}");
+    }
+}
+
+#[test]
+fn rule_16_what_cannot_be_read_as_its_type_is_a_fault() {
+    let Some(server) = Postgres::start().unwrap() else {
+        return;
+    };
+    server
+        .sql(
+            "CREATE TABLE odd (id int, price numeric(10,2), prices numeric(10,2)[], list int[]);
+             INSERT INTO odd VALUES (1, 'NaN', '{NaN}', '{{1,2}}'), (2, 1.5, '{1.5}', '{1}')",
+        )
+        .unwrap();
+    for (column, said) in [
+        ("price", "the column price has what is no number: NaN"),
+        ("prices", "the column prices has what is no number: {NaN}"),
+        ("list", "Expected an array with 1 dimensions"),
+    ] {
+        let error = rows(&server, &format!("SELECT id, {column} FROM shop.odd")).unwrap_err();
+        assert!(error.contains(said), "{column}: {error}");
+    }
+    // What a model does not read does not trouble it.
+    assert_eq!(rows(&server, "SELECT id FROM shop.odd").unwrap().len(), 2);
+}
+
+#[test]
+fn a_query_over_several_tables_sees_one_moment() {
+    let Some(server) = Postgres::start().unwrap() else {
+        return;
+    };
+    // Whichever is read first, the other is read half a second later.
+    server
+        .sql(
+            "CREATE TABLE n AS SELECT 1 AS n;
+             CREATE VIEW early AS SELECT n FROM n, pg_sleep(0.5);
+             CREATE VIEW late AS SELECT n FROM n, pg_sleep(0.5)",
+        )
+        .unwrap();
+    let read = std::thread::scope(|scope| {
+        let model = "SELECT a.n AS a, b.n AS b FROM shop.early AS a, shop.late AS b";
+        let read = scope.spawn(|| rows(&server, model));
+        let reading = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'outflow' AND query LIKE 'COPY%'";
+        let started = Instant::now();
+        while server.sql(reading).unwrap() != "1" && started.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        server.sql("UPDATE n SET n = 2").unwrap();
+        read.join().unwrap()
+    });
+    assert_eq!(read.unwrap(), [json!({"a": 1, "b": 1})]);
+    assert_eq!(server.sql("SELECT n FROM n").unwrap(), "2");
+}
+
+#[test]
+fn a_model_reaches_its_servers_tables_and_nothing_else_of_it() {
+    let Some(server) = Postgres::start().unwrap() else {
+        return;
+    };
+    server
+        .sql(&format!(
+            "{PEOPLE};
+             CREATE SCHEMA \"Odd Schema\"; CREATE TABLE \"Odd Schema\".\"Things\" AS SELECT 7 AS \"Id\";
+             CREATE VIEW grown AS SELECT id FROM people;
+             CREATE TABLE \"People\" (id int)"
+        ))
+        .unwrap();
+    server.sql("DROP TABLE \"People\"").unwrap();
+    for (model, wanted) in [
+        ("SELECT count(*) AS n FROM shop.people", json!({"n": 2})),
+        ("SELECT count(*) AS n FROM shop.public.people", json!({"n": 2})),
+        ("SELECT count(*) AS n FROM SHOP.People", json!({"n": 2})),
+        ("SELECT count(*) AS n FROM shop.grown", json!({"n": 2})),
+        (
+            "SELECT \"Id\" AS n FROM shop.\"Odd Schema\".\"Things\"",
+            json!({"n": 7}),
+        ),
+    ] {
+        assert_eq!(rows(&server, model).unwrap(), [wanted], "{model}");
+    }
+    let link = "server of shop";
+    for model in [
+        format!("SELECT * FROM \"{link}\".public.people"),
+        format!("SELECT * FROM \"{link}\".people"),
+        format!("SELECT * FROM postgres_query('{link}', 'SELECT 1')"),
+        format!("SELECT * FROM postgres_execute('{link}', 'DROP TABLE people')"),
+        format!("FROM postgres_configure_pool(catalog_name='{link}')"),
+        "SELECT * FROM postgres_scan('host=127.0.0.1', 'public', 'people')".into(),
+        "SELECT * FROM postgres_scan_pushdown('host=127.0.0.1', 'public', 'people')".into(),
+        "SELECT * FROM postgres_attach('host=127.0.0.1')".into(),
+        "SELECT * FROM read_postgres_binary('x')".into(),
+        "SELECT * FROM shop.pg_catalog.pg_shadow".into(),
+        "SELECT * FROM shop.information_schema.tables".into(),
+        "SELECT * FROM shop.nothing".into(),
+        "SELECT * FROM duckdb_secrets()".into(),
+        "SELECT * FROM duckdb_databases()".into(),
+        "ATTACH 'host=127.0.0.1' AS other (TYPE postgres)".into(),
+    ] {
+        let warehouse = attach(&server).unwrap();
+        warehouse.check_model(&model, &["shop".into()]).unwrap_err();
+    }
+    // Nor is there a secret any more that could be read.
+    let warehouse = attach(&server).unwrap();
+    let secrets = warehouse.connect().unwrap().scalar::<u64>("SELECT count(*) FROM duckdb_secrets()");
+    assert_eq!(secrets.unwrap(), Some(0));
+}
+
+/// A project whose model reads a server, and that sends to a receiver.
+async fn project(server: &Postgres, model: &str) -> (Project, Receiver) {
+    let receiver = Receiver::start().await.unwrap();
+    let sync = "mode: mirror\nmatch: {from: id, to: id}\nmappings: [{from: name, to: name}]";
+    let project = Project::new(&receiver.origin(), &[("id", "INTEGER")], "id", sync).unwrap();
+    project.write("sources/shop.yml", &server.source()).unwrap();
+    project.write("models/people.sql", model).unwrap();
+    project.write("models/people.yml", "source: shop\nkey: id\n").unwrap();
+    (project, receiver)
+}
+
+/// Runs the sync; how it ended, its message, and the exit code. Nothing that it wrote has the password.
+fn run(project: &Project) -> (Status, String, i32) {
+    ended(project, start(project))
+}
+
+fn start(project: &Project) -> Child {
+    let mut command = project.command(&["run", SYNC, "--output", "json"]).unwrap();
+    command
+        .env("SHOP_PASSWORD", PASSWORD)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn ended(project: &Project, started: Child) -> (Status, String, i32) {
+    let output = tokio::task::block_in_place(|| started.wait_with_output().unwrap());
+    for text in [&output.stdout, &output.stderr] {
+        assert!(!has_password(text), "{}", String::from_utf8_lossy(text));
+    }
+    let leaks = leaks(&project.path().join(".outflow"));
+    assert!(leaks.is_empty(), "{leaks:?}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let Ok(reports) = serde_json::from_str::<Vec<outflow_core::report::Report>>(&text) else {
+        panic!("{text}{}", String::from_utf8_lossy(&output.stderr))
+    };
+    let report = reports.into_iter().next().unwrap();
+    (
+        report.status,
+        report.message.unwrap_or_default(),
+        output.status.code().unwrap_or(-1),
+    )
+}
+
+fn has_password(text: &[u8]) -> bool {
+    let part = PASSWORD.split_once('\'').unwrap().1.as_bytes();
+    text.windows(part.len()).any(|window| window == part)
+}
+
+/// The files in or below a folder that have the password.
+fn leaks(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.append(&mut leaks(&path));
+        } else if has_password(&std::fs::read(&path).unwrap_or_default()) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_38_a_sync_reads_a_server_and_nothing_shows_its_password() {
+    let Some(server) = Postgres::start().unwrap() else {
+        return;
+    };
+    server.sql(PEOPLE).unwrap();
+    let (project, receiver) = project(&server, "SELECT id, name FROM shop.people").await;
+    assert_eq!(run(&project), (Status::Success, String::new(), 0));
+    assert_eq!(receiver.records().len(), 2);
+    server
+        .sql("UPDATE people SET name = 'Eve' WHERE id = 1; DELETE FROM people WHERE id = 2")
+        .unwrap();
+    assert_eq!(run(&project), (Status::Success, String::new(), 0));
+    let names: Vec<Value> = receiver.records().values().map(|record| record["name"].clone()).collect();
+    assert_eq!(names, [json!("Eve")]);
+
+    // What the file gets wrong is said with file and field.
+    for (part, by, field) in [
+        ("env: SHOP_PASSWORD", "file: wrong", "secrets.password"),
+        ("env: SHOP_PASSWORD", "env: NOT_SET", "secrets.password"),
+        ("database: postgres", "database: nope", "database"),
+        ("sslmode: disable", "sslmode: require", "sslmode"),
+    ] {
+        project.write("wrong", "another").unwrap();
+        let content = server.source().replace(part, by);
+        project.write("sources/shop.yml", &content).unwrap();
+        let (status, message, code) = run(&project);
+        assert_eq!((status, code), (Status::Failed, 2), "{message}");
+        assert!(
+            message.contains("sources/shop.yml") && message.contains(field),
+            "{by}: {message}"
+        );
+    }
+    project.write("sources/shop.yml", &server.source()).unwrap();
+    project.write("models/people.sql", "SELECT id, name FROM shop.nobody").unwrap();
+    let (status, message, code) = run(&project);
+    assert_eq!((status, code), (Status::Failed, 2), "{message}");
+    assert!(
+        message.contains("models/people.sql") && message.contains("has no table `main.nobody`"),
+        "{message}"
+    );
+    assert_eq!(receiver.records().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_16_a_server_that_is_away_removes_nothing() {
+    let Some(mut server) = Postgres::start().unwrap() else {
+        return;
+    };
+    server.sql(PEOPLE).unwrap();
+    let (project, receiver) = project(&server, "SELECT id, name FROM shop.people").await;
+    run(&project);
+    server.stop().unwrap();
+    let (status, message, code) = run(&project);
+    assert_eq!((status, code), (Status::Interrupted, 4), "{message}");
+    assert!(
+        message.contains("source `shop`: the server is away") && message.contains("Connection refused"),
+        "{message}"
+    );
+    assert_eq!(receiver.records().len(), 2);
+    server.restart().unwrap();
+    assert_eq!(run(&project).0, Status::Success);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_16_a_connection_that_breaks_in_the_middle_of_a_query_plans_nothing() {
+    let Some(server) = Postgres::start().unwrap() else {
+        return;
+    };
+    server.sql(PEOPLE).unwrap();
+    let (project, receiver) = project(&server, "SELECT id, name FROM shop.people").await;
+    assert_eq!(run(&project).0, Status::Success);
+    // Some rows come, others never.
+    server
+        .sql(
+            "ALTER TABLE people RENAME TO all_people;
+             CREATE VIEW people AS SELECT 1 AS id, repeat('x', 100000) AS name FROM generate_series(1, 100)
+                 UNION ALL SELECT 2, pg_sleep(60)::text",
+        )
+        .unwrap();
+    let reading = start(&project);
+    let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'outflow' AND query LIKE 'COPY%people%'";
+    let started = Instant::now();
+    while server.sql(cut).unwrap() == "0" && started.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let (status, message, code) = ended(&project, reading);
+    assert_eq!((status, code), (Status::Interrupted, 4), "{message}");
+    assert_eq!(receiver.records().len(), 2);
+    server
+        .sql("DROP VIEW people; ALTER TABLE all_people RENAME TO people")
+        .unwrap();
+    let (status, message, _) = run(&project);
+    assert_eq!(status, Status::Success, "{message}");
+    assert!(receiver.take_sent().iter().all(|sent| !format!("{sent:?}").contains("xxx")));
+}
