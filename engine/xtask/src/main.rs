@@ -19,8 +19,8 @@ use anyhow::{Context, Result, bail};
 const USAGE: &str = "\
 cargo xtask COMMAND, each doing all set-up that is missing
 
-  setup     fetch or build what the workspace needs: the DuckDB library, its SQLite extension, a compiler for
-            plugins, and the repository's own plugins
+  setup     fetch or build what the workspace needs: the DuckDB library, its extensions, a compiler for plugins, and
+            the repository's own plugins
   demo      sync an aircraft registry three times
   bench     a million rows against the physical floor
   plugins   build the plugins of this repository into target/plugins; with --path DIR the plugin of that folder,
@@ -60,6 +60,7 @@ fn run(arguments: &[String]) -> Result<()> {
             .and_then(|()| components::build(&root))
             .and_then(|_| demo::bench(&root)),
         "test" => setup::native(&root)
+            .and_then(|()| setup::sources(&root))
             .and_then(|()| setup::servers(&root))
             .and_then(|()| checks::test(&root)),
         "lint" => setup::native(&root).and_then(|()| checks::lint(&root)),

@@ -21,6 +21,7 @@ pub use guest::TARGET;
 /// Does everything that is missing.
 pub fn all(root: &Path) -> Result<()> {
     native(root)?;
+    sources(root)?;
     compiler().map(drop)
 }
 
@@ -37,12 +38,14 @@ pub fn native(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Does what only tests need: extensions for sources that are servers, and such servers.
+/// Gets the extensions for sources that the demo does not have.
+pub fn sources(root: &Path) -> Result<()> {
+    extension::ready("postgres_scanner", &Cache::locate()?, &root.join("target/native"))
+}
+
+/// Gets the servers that only tests need.
 pub fn servers(root: &Path) -> Result<()> {
-    let cache = Cache::locate()?;
-    let native = root.join("target/native");
-    extension::ready("postgres_scanner", &cache, &native)?;
-    server::postgres(&cache, &native)
+    server::postgres(&Cache::locate()?, &root.join("target/native"))
 }
 
 /// Does what plugins need, and gives the compiler for them.

@@ -8,6 +8,7 @@
 mod postgres;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::connection::Connection;
 use super::error::WarehouseError;
@@ -28,7 +29,7 @@ pub(super) struct Server {
     /// DuckDB's function that asks it.
     function: &'static str,
     /// Its tables. Nothing where several have the same name but for upper and lower case.
-    tables: BTreeMap<Place, Option<Table>>,
+    tables: BTreeMap<Place, Option<Arc<Table>>>,
 }
 
 /// A table, or view, of a server.
@@ -71,13 +72,20 @@ impl Server {
             entry.columns.push(column);
         }
         let mut places = BTreeMap::new();
-        for ((schema, table), content) in tables {
-            let schema = if schema == main { MAIN.to_owned() } else { schema };
-            let place = (schema.to_ascii_lowercase(), table.to_ascii_lowercase());
+        let mut put = |schema: &str, table: &str, content: &Arc<Table>| {
             places
-                .entry(place)
+                .entry((schema.to_ascii_lowercase(), table.to_ascii_lowercase()))
                 .and_modify(|several| *several = None)
-                .or_insert(Some(content));
+                .or_insert_with(|| Some(Arc::clone(content)));
+        };
+        for ((schema, table), content) in tables {
+            let content = Arc::new(content);
+            if schema == main {
+                put(MAIN, &table, &content);
+            }
+            if schema != MAIN {
+                put(&schema, &table, &content);
+            }
         }
         Self {
             link,
@@ -86,9 +94,10 @@ impl Server {
         }
     }
 
-    /// The places of its tables.
+    /// The places of its tables that can be told apart.
     pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
-        self.tables.keys()
+        let known = self.tables.iter().filter(|(_, table)| table.is_some());
+        known.map(|(place, _)| place)
     }
 }
 
@@ -181,11 +190,7 @@ impl Server {
             .iter()
             .enumerate()
             .map(|(index, column)| format!("{} AS c{index}", column.remote));
-        let query = format!(
-            "SELECT {} FROM {}",
-            remote.collect::<Vec<_>>().join(", "),
-            table.remote
-        );
+        let query = format!("SELECT {} FROM {}", remote.collect::<Vec<_>>().join(", "), table.remote);
         let local = table.columns.iter().enumerate().map(|(index, column)| {
             format!(
                 "CAST(c{index} AS {}) AS {}",

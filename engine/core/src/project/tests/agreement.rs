@@ -87,9 +87,18 @@ fn what_the_types_refuse_the_schema_refuses() {
         (FileKind::Source, "type: csv\npath: a\nheader: yes\n"),
         (FileKind::Source, "type: csv\npath: a\nnulls: NA\n"),
         (FileKind::Source, "type: postgres\ndatabase: b\nuser: c\n"),
-        (FileKind::Source, "type: postgres\nhost: a\ndatabase: b\nuser: c\npassword: d\n"),
-        (FileKind::Source, "type: postgres\nhost: a\ndatabase: b\nuser: c\nport: 70000\n"),
-        (FileKind::Source, "type: postgres\nhost: a\ndatabase: b\nuser: c\nsslmode: yes\n"),
+        (
+            FileKind::Source,
+            "type: postgres\nhost: a\ndatabase: b\nuser: c\npassword: d\n",
+        ),
+        (
+            FileKind::Source,
+            "type: postgres\nhost: a\ndatabase: b\nuser: c\nport: 70000\n",
+        ),
+        (
+            FileKind::Source,
+            "type: postgres\nhost: a\ndatabase: b\nuser: c\nsslmode: yes\n",
+        ),
         (
             FileKind::Source,
             "type: postgres\nhost: a\ndatabase: b\nuser: c\nsecrets: {password: d}\n",

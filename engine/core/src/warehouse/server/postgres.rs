@@ -319,7 +319,10 @@ mod tests {
                 panic!("{error:?}")
             };
             assert_eq!(field, wanted, "{message}");
-            assert!(!error.is_transient() && !message.contains("sslmode=prefer"), "{message}");
+            assert!(
+                !error.is_transient() && !message.contains("sslmode=prefer"),
+                "{message}"
+            );
         }
         for message in [
             "connection to server at \"db\", port 5432 failed: Connection refused\n\tIs the server running?",
@@ -331,6 +334,9 @@ mod tests {
             assert!(error.is_transient(), "{error:?}");
         }
         let error = told("it's pa'ss and pa''ss").to_string();
-        assert!(error.contains("it's {secret.password} and {secret.password}"), "{error}");
+        assert!(
+            error.contains("it's {secret.password} and {secret.password}"),
+            "{error}"
+        );
     }
 }
