@@ -31,7 +31,7 @@ impl Project {
             .iter()
             .map(|(name, data_type)| format!("  {name}: {data_type}\n"))
             .collect();
-        project.write("outflow.yml", "version: 1\nname: test\n")?;
+        project.write("outflow.yml", "version: 1\nname: test\nwait_for_sources: 0s\n")?;
         project.write(
             "sources/people.yml",
             &format!(

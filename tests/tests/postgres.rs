@@ -433,8 +433,16 @@ async fn rule_16_a_server_that_is_away_removes_nothing() {
         "{message}"
     );
     assert_eq!(receiver.records().len(), 2);
+    // It is waited for.
+    project
+        .write("outflow.yml", "version: 1\nname: test\nwait_for_sources: 2m\n")
+        .unwrap();
+    let waiting = start(&project);
+    std::thread::sleep(Duration::from_millis(500));
     server.restart().unwrap();
-    assert_eq!(run(&project).0, Status::Success);
+    let (status, message, _) = ended(&project, waiting);
+    assert_eq!(status, Status::Success, "{message}");
+    assert_eq!(receiver.records().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

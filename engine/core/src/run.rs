@@ -11,10 +11,11 @@ pub mod scratch;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;
+mod wait;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::delivery::budgets::Budgets;
 use crate::delivery::{Delivered, Delivery, End, deliver};
@@ -33,6 +34,7 @@ use crate::warehouse::{Connection, Interrupter, WarehouseError};
 
 use compile::{Access, Compiled};
 use lock::SyncLock;
+use wait::Wait;
 
 pub use preview::{Preview, PreviewOptions, preview};
 
@@ -493,8 +495,19 @@ fn run_info(request: &RunRequest) -> RunInfo {
 
 async fn compiled(request: &RunRequest, access: Access) -> Result<Compiled, RunError> {
     let secrets = compile::secrets(request).await?;
-    let job = request.clone();
-    blocking(move || compile::compile(&job, access, secrets)).await
+    // A person who asks what would happen is not kept waiting, and can ask again.
+    let bound = match access {
+        Access::None | Access::Read => Duration::ZERO,
+        Access::Write | Access::Restate => request.project.settings.wait_for_sources,
+    };
+    let mut wait = Wait::within(bound);
+    loop {
+        let (job, secrets) = (request.clone(), secrets.clone());
+        match blocking(move || compile::compile(&job, access, secrets)).await {
+            Err(RunError::Warehouse(error)) if error.is_transient() => wait.after(request, error).await?,
+            done => return done,
+        }
+    }
 }
 
 /// Opens the destination and takes over how it compares.

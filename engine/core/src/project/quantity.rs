@@ -83,8 +83,8 @@ impl JsonSchema for ByteSize {
 }
 
 /// A length of time, written with units: `15m`, `1h30m`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Span(pub Duration);
 
 const SPAN_UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
@@ -114,6 +114,28 @@ impl FromStr for Span {
         } else {
             Ok(Self(Duration::from_secs(seconds)))
         }
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut left = self.0.as_secs();
+        if left == 0 {
+            return f.write_str("0s");
+        }
+        for (name, unit) in SPAN_UNITS {
+            if left >= unit {
+                write!(f, "{}{name}", left / unit)?;
+            }
+            left %= unit;
+        }
+        Ok(())
+    }
+}
+
+impl From<Span> for String {
+    fn from(span: Span) -> Self {
+        span.to_string()
     }
 }
 
@@ -164,9 +186,12 @@ mod tests {
     }
 
     #[test]
-    fn lengths_of_time_are_read() {
+    fn lengths_of_time_are_read_and_written() {
         for (text, seconds) in [("15m", 900), ("1h30m", 5400), ("1d", 86_400), ("90s", 90), ("0s", 0)] {
             assert_eq!(text.parse(), Ok(Span(Duration::from_secs(seconds))), "{text}");
+        }
+        for (seconds, text) in [(900, "15m"), (5400, "1h30m"), (90_061, "1d1h1m1s"), (0, "0s")] {
+            assert_eq!(Span(Duration::from_secs(seconds)).to_string(), text);
         }
         for text in ["", "15", "m", "30m1h", "1m1m", "15 m", "1w", "99999999999999999d"] {
             assert!(text.parse::<Span>().is_err(), "{text}");

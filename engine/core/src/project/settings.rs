@@ -1,13 +1,14 @@
 //! `outflow.yml`: what holds for the whole project.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chrono_tz::{TZ_VARIANTS, Tz};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::marks::Marks;
-use super::quantity::ByteSize;
+use super::quantity::{ByteSize, Span};
 use super::review::Review;
 use super::suggest;
 
@@ -24,6 +25,8 @@ pub struct ProjectSettings {
     pub threads: usize,
     /// How many syncs run side by side.
     pub concurrency: usize,
+    /// How long a run waits for a source that is locked, missing or away.
+    pub wait_for_sources: Duration,
     /// The file, relative to the project.
     pub file: PathBuf,
     /// Where its fields stand.
@@ -57,6 +60,10 @@ pub(super) struct SettingsContent {
     #[serde(default = "concurrency")]
     #[schemars(range(min = 1, max = 64))]
     concurrency: usize,
+    /// How long a run waits for a source that is locked, missing or away, before it ends as interrupted.
+    #[serde(default = "wait_for_sources")]
+    #[schemars(example = &"5m")]
+    wait_for_sources: Span,
 }
 
 fn timezone() -> String {
@@ -75,6 +82,10 @@ const fn concurrency() -> usize {
     4
 }
 
+const fn wait_for_sources() -> Span {
+    Span(Duration::from_secs(30))
+}
+
 impl SettingsContent {
     pub(super) fn check(self, review: &mut Review<'_>) -> Option<ProjectSettings> {
         let timezone = zone(&self.timezone, "timezone", review);
@@ -91,6 +102,7 @@ impl SettingsContent {
             memory_limit: self.memory_limit,
             threads: self.threads,
             concurrency: self.concurrency,
+            wait_for_sources: self.wait_for_sources.0,
             file: review.file.to_owned(),
             marks: review.marks.clone(),
         })

@@ -30,7 +30,7 @@ impl Fixture {
             memory: Memory::default(),
         };
         for (path, text) in [
-            ("outflow.yml", "version: 1\nname: test\n"),
+            ("outflow.yml", "version: 1\nname: test\nwait_for_sources: 0s\n"),
             (
                 "sources/people.yml",
                 "type: csv\npath: people.csv\ncolumns: {id: BIGINT, name: VARCHAR}\n",

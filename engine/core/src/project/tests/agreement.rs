@@ -33,7 +33,7 @@ fn what_is_right_is_taken_by_schema_and_types() {
         (FileKind::Outflow, OUTFLOW),
         (
             FileKind::Outflow,
-            "version: 1\nname: x\ntimezone: UTC\nmemory_limit: 1GiB\nthreads: 8\nconcurrency: 2\n",
+            "version: 1\nname: x\ntimezone: UTC\nmemory_limit: 1GiB\nthreads: 8\nconcurrency: 2\nwait_for_sources: 5m\n",
         ),
         (FileKind::Source, SOURCE),
         (FileKind::Source, "type: csv\npath: a\ndelimiter: ;\nheader: true\n"),
@@ -76,6 +76,7 @@ fn what_the_types_refuse_the_schema_refuses() {
         (FileKind::Outflow, "version: 1\nname: x\nmemory_limit: 12\n"),
         (FileKind::Outflow, "version: 1\nname: x\nmemory_limit: 12 MB\n"),
         (FileKind::Outflow, "version: 1\nname: x\nthreads: -1\n"),
+        (FileKind::Outflow, "version: 1\nname: x\nwait_for_sources: 30\n"),
         (FileKind::Outflow, "version: 1\nname: x\nthreads: two\n"),
         (FileKind::Outflow, "version: 1\nname: x\nother: y\n"),
         (FileKind::Source, "path: a\n"),
@@ -203,6 +204,7 @@ fn defaults_are_in_the_schema() {
     let outflow = schema(FileKind::Outflow);
     assert_eq!(outflow["properties"]["timezone"]["default"], "UTC");
     assert_eq!(outflow["properties"]["memory_limit"]["default"], "192MB");
+    assert_eq!(outflow["properties"]["wait_for_sources"]["default"], "30s");
     assert_eq!(outflow["properties"]["timezone"]["examples"], json!(["Europe/Berlin"]));
     let sync = schema(FileKind::Sync);
     assert_eq!(sync["properties"]["mode"]["default"], "upsert");

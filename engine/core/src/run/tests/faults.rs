@@ -1,8 +1,9 @@
 //! Runs that are stopped in their middle, and what the next run makes of it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
+use crate::report::Event;
 
 /// A run that is dropped while batches are on their way leaves a journal without their outcomes, as a crash does.
 #[tokio::test(flavor = "multi_thread")]
@@ -58,6 +59,52 @@ async fn a_cancelled_run_keeps_what_was_accepted() {
     assert_eq!(cancelled.report.counts.aborted.added, 500 - accepted);
     world.control = crate::report::Control::default();
     assert_eq!(world.run().await.report.counts.succeeded.added, 500 - accepted);
+}
+
+#[tokio::test]
+async fn rule_16_a_source_that_is_missing_is_waited_for_within_the_bound() {
+    let mut world = World::new(MIRROR);
+    world.rows("1,Ann\n");
+    world.run().await;
+    world.crm.take_sent();
+    world.remove_source();
+    world.wait_for_sources("1m");
+    let mut events = world.control.watch();
+    let run = world.start();
+    // It waits, and says why.
+    let reason = loop {
+        if let Event::Waiting { reason, .. } = events.recv().await.unwrap() {
+            break reason;
+        }
+    };
+    assert!(reason.starts_with("source `people`: there is no file "), "{reason}");
+    world.rows("1,Anna\n");
+    let finished = run.await.unwrap();
+    world.note.clone_from(&finished.note);
+    let report = finished.report;
+    assert_eq!(
+        (report.status, report.counts.succeeded),
+        (Status::Success, split(0, 1, 0))
+    );
+
+    // Until the bound, or until somebody cancels.
+    world.remove_source();
+    world.wait_for_sources("1s");
+    let began = Instant::now();
+    let run = world.run().await;
+    assert_eq!(run.report.status, Status::Interrupted, "{:?}", run.report);
+    let took = began.elapsed();
+    assert!(
+        took >= Duration::from_secs(1) && took < Duration::from_secs(30),
+        "{took:?}"
+    );
+    world.wait_for_sources("1h");
+    let mut events = world.control.watch();
+    let run = world.start();
+    while !matches!(events.recv().await.unwrap(), Event::Waiting { .. }) {}
+    world.control.cancel();
+    assert_eq!(run.await.unwrap().report.status, Status::Cancelled);
+    assert_eq!(world.crm.take_sent().len(), 1, "the change of the second run");
 }
 
 #[tokio::test]

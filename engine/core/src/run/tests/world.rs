@@ -52,7 +52,7 @@ impl World {
             number: 0,
         };
         for (path, text) in [
-            ("outflow.yml", "version: 1\nname: test\n"),
+            ("outflow.yml", "version: 1\nname: test\nwait_for_sources: 0s\n"),
             (
                 "sources/people.yml",
                 "type: csv\npath: people.csv\ncolumns: {id: BIGINT, name: VARCHAR}\n",
@@ -81,6 +81,14 @@ impl World {
     /// The model's key is a text from now on.
     pub fn key_as_text(&self) {
         self.write("models/people.sql", "SELECT id::VARCHAR AS id, name FROM people\n");
+    }
+
+    /// How long runs wait for a source.
+    pub fn wait_for_sources(&self, bound: &str) {
+        self.write(
+            "outflow.yml",
+            &format!("version: 1\nname: test\nwait_for_sources: {bound}\n"),
+        );
     }
 
     /// The source's file is gone.
@@ -120,6 +128,12 @@ impl World {
             control: self.control.clone(),
             extensions: Vec::new(),
         }
+    }
+
+    /// Starts a run, and does not wait for it.
+    pub fn start(&mut self) -> tokio::task::JoinHandle<Finished> {
+        let request = self.request();
+        tokio::spawn(crate::run::run(request))
     }
 
     pub async fn run(&mut self) -> Finished {
