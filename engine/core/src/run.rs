@@ -3,7 +3,10 @@
 //! Each stage is a call into the module of its name; what is decided here is only their order, and how an error of each
 //! ends the run (rule 34). The ledger is touched by whoever holds the sync's [`lock`] and by nobody else.
 
+mod claims;
 mod compile;
+mod desk;
+mod error;
 mod expected;
 pub mod lock;
 mod preview;
@@ -11,29 +14,31 @@ pub mod scratch;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;
+mod work;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::delivery::budgets::Budgets;
 use crate::delivery::{Delivered, Delivery, End, deliver};
-use crate::destination::{Destination, OpenError, Plugins, RunInfo};
-use crate::journal::{FORMAT, Header, Journal, JournalError, Reader};
-use crate::ledger::{Accept, Binding, Folded, Ledger, LedgerError, Note, TargetName};
-use crate::outcome::Failure;
+use crate::destination::{Destination, Plugins, RunInfo};
+use crate::journal::{FORMAT, Header, Journal};
+use crate::ledger::{Accept, Folded, Note};
 use crate::plan::basis::Expected;
-use crate::plan::file::PlanFileError;
-use crate::plan::{self, Invalid, Operations, PlanError, Planned};
+use crate::plan::{self, Operations, PlanError, Planned};
 use crate::project::Project;
-use crate::project::diagnostic::Diagnostics;
 use crate::record::Record;
 use crate::report::{Control, Counts, Event, Report, Stage, Status};
-use crate::warehouse::{Connection, Interrupter, WarehouseError};
 
+use claims::claim;
 use compile::{Access, Compiled};
+use desk::{Desk, accepted, commit, prepare_ledger, record};
 use lock::SyncLock;
+use work::{blocking, interruptible};
 
+pub use claims::{Claims, shared};
+pub use error::RunError;
 pub use preview::{Preview, PreviewOptions, preview};
 
 /// What is run.
@@ -61,22 +66,6 @@ pub struct RunRequest {
     pub control: Control,
     /// Folders with DuckDB's extensions.
     pub extensions: Vec<PathBuf>,
-}
-
-/// Who writes to which exclusive place, over all syncs that share the state.
-pub trait Claims: Send + Sync {
-    /// Another sync that has a place.
-    ///
-    /// # Errors
-    /// Why that is not known.
-    fn holder(&self, sync: &str, place: &str) -> Result<Option<String>, String>;
-
-    /// Takes a place for a sync, and lets go of the one that it had. Gives the sync that has it, where that is another;
-    /// then nothing changed. Without a place, it only lets go.
-    ///
-    /// # Errors
-    /// Why that is not known.
-    fn claim(&self, sync: &str, place: Option<&str>) -> Result<Option<String>, String>;
 }
 
 /// What a person asked of a run.
@@ -115,85 +104,6 @@ pub struct Finished {
 /// Rows that cannot be sent of which a run keeps the reasons.
 const INVALID_KEPT: usize = 1_000;
 
-/// Why a run ended before delivery, or a preview was not made.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The project is wrong.
-    #[error("{0}")]
-    Configuration(#[from] Diagnostics),
-    /// The destination cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The destination does not answer as it should.
-    #[error("the destination cannot be reached: {0}")]
-    Check(Failure),
-    /// The ledger cannot be used.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// There is no plan.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// A plan's file cannot be written or used.
-    #[error(transparent)]
-    PlanFile(#[from] PlanFileError),
-    /// The journal cannot be used.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// DuckDB's word.
-    #[error(transparent)]
-    Warehouse(#[from] WarehouseError),
-    /// The operating system's word about a file of the state.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What happened.
-        source: std::io::Error,
-    },
-    /// The claims cannot be read or written.
-    #[error("who writes where is not known: {0}")]
-    Claims(String),
-    /// The ledger knows of a run of this number already.
-    #[error("the ledger knows of run {last} already; its catalog was lost or restored")]
-    NumberTaken {
-        /// The last run that it knows of.
-        last: u64,
-    },
-    /// A thread that worked for the run is gone.
-    #[error("the run broke off: {0}")]
-    Broken(String),
-}
-
-impl RunError {
-    /// How a run ends that this ended.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        let warehouse = match self {
-            Self::Check(Failure::Transient(_) | Failure::Uncertain(_) | Failure::RateLimited { .. }) => {
-                return Status::Interrupted;
-            }
-            Self::Warehouse(error)
-            | Self::Plan(PlanError::Warehouse(error) | PlanError::Ledger(LedgerError::Warehouse(error)))
-            | Self::Ledger(LedgerError::Warehouse(error)) => error,
-            _ => return Status::Failed,
-        };
-        match warehouse {
-            error if error.is_cancelled() => Status::Cancelled,
-            error if error.is_transient() => Status::Interrupted,
-            _ => Status::Failed,
-        }
-    }
-
-    /// Whether the project must be mended.
-    #[must_use]
-    pub const fn is_configuration(&self) -> bool {
-        matches!(
-            self,
-            Self::Configuration(_) | Self::Open(_) | Self::PlanFile(_) | Self::Plan(PlanError::Refused(_))
-        )
-    }
-}
-
 /// Runs a sync. Whatever happens is in the report.
 pub async fn run(request: RunRequest) -> Finished {
     let mut course = Course {
@@ -219,20 +129,6 @@ pub async fn check(request: &RunRequest) -> Result<Option<String>, RunError> {
     let Compiled { projection, .. } = compiled(request, Access::None).await?;
     let (destination, _) = open(request, projection, None).await?;
     Ok(destination.target().exclusive().map(str::to_owned))
-}
-
-/// Says that two syncs write to one place where each replaces what the other wrote.
-#[must_use]
-pub fn shared(project: &Project, slug: &str, other: &str, place: &str) -> RunError {
-    match compile::sync(project, slug) {
-        Ok(sync) => {
-            let message = format!(
-                "the sync `{other}` writes to `{place}` as well, and each would replace what the other wrote; give each its own, for example by `{{sync}}` in the path, or disable one"
-            );
-            Diagnostics(vec![sync.diagnostic("destination", message)]).into()
-        }
-        Err(error) => error,
-    }
 }
 
 /// Takes the model's present state as what the destination has (rule 15). Nothing is sent.
@@ -312,12 +208,6 @@ struct Done {
     end: End,
     warn: bool,
     record: Record,
-}
-
-/// A ledger with its connection, as blocking work hands them on.
-struct Desk {
-    ledger: Ledger,
-    connection: Connection,
 }
 
 impl Course {
@@ -509,116 +399,6 @@ async fn open(
     Ok((destination, projection))
 }
 
-/// Refuses a place that another sync has, as [`claim`] would.
-async fn check_claim(request: &RunRequest, place: Option<&str>) -> Result<(), RunError> {
-    let Some(place) = place.map(str::to_owned) else {
-        return Ok(());
-    };
-    let job = request.clone();
-    blocking(move || {
-        let holder = job.claims.holder(&job.sync, &place).map_err(RunError::Claims)?;
-        holder.map_or(Ok(()), |other| Err(shared(&job.project, &job.sync, &other, &place)))
-    })
-    .await
-}
-
-/// Takes the place that no other sync may write to.
-async fn claim(request: &RunRequest, place: Option<&str>) -> Result<(), RunError> {
-    let (job, place) = (request.clone(), place.map(str::to_owned));
-    blocking(move || {
-        let other = job
-            .claims
-            .claim(&job.sync, place.as_deref())
-            .map_err(RunError::Claims)?;
-        match (other, place) {
-            (Some(other), Some(place)) => Err(shared(&job.project, &job.sync, &other, &place)),
-            _ => Ok(()),
-        }
-    })
-    .await
-}
-
-/// What a person said of the ledger's target.
-fn accepted(request: &RunRequest) -> Accept {
-    if request.options.same_target {
-        Accept::SameTarget
-    } else {
-        Accept::Nothing
-    }
-}
-
-/// Takes in what a stopped run left, and checks that the ledger is this sync's. Gives notes.
-fn prepare_ledger(
-    request: &RunRequest,
-    desk: &mut Desk,
-    target: TargetName,
-    layout: &crate::mapping::Layout,
-    accept: Accept,
-) -> Result<Vec<String>, RunError> {
-    let journal = request.lock.journal();
-    let mut notes = Vec::new();
-    let recovered = match desk.ledger.recover(&mut desk.connection, &journal) {
-        // What it says of another ledger, or cannot say any more, is declared anew.
-        Err(LedgerError::ForeignJournal { .. } | LedgerError::Older { .. } | LedgerError::Journal(_))
-            if accept == Accept::Anew =>
-        {
-            let aside = lock::set_aside(&journal).map_err(|source| RunError::Io {
-                path: journal.clone(),
-                source,
-            })?;
-            notes.push(format!(
-                "the journal of a stopped run does not go with this ledger; it was set aside as {}",
-                aside.display()
-            ));
-            None
-        }
-        recovered => recovered?,
-    };
-    if let Some(folded) = recovered {
-        notes.push(format!(
-            "run {} had been stopped; what it delivered was taken in first",
-            folded.run
-        ));
-        notes.extend(folded.notes);
-    }
-    remove(&journal)?;
-    let before = desk.ledger.meta().map(|meta| meta.target.clone());
-    bind(request, &mut desk.ledger, &mut desk.connection, target, layout, accept)?;
-    if let (Some(before), Some(meta)) = (before, desk.ledger.meta())
-        && accept != Accept::Nothing
-        && before != meta.target
-    {
-        notes.push(format!(
-            "the ledger was about {before}, and is about {} now",
-            meta.target
-        ));
-    }
-    match desk.ledger.meta().map(|meta| meta.run) {
-        // Operations' ids have the run's number (rule 27).
-        Some(last) if last >= request.number => Err(RunError::NumberTaken { last }),
-        _ => Ok(notes),
-    }
-}
-
-/// Checks that the ledger is this sync's, and about this target.
-fn bind(
-    request: &RunRequest,
-    ledger: &mut Ledger,
-    connection: &mut Connection,
-    target: TargetName,
-    layout: &crate::mapping::Layout,
-    accept: Accept,
-) -> Result<(), RunError> {
-    let sync = compile::sync(&request.project, &request.sync)?;
-    let binding = Binding {
-        sync: &sync.slug,
-        renamed_from: sync.renamed_from.as_deref(),
-        target,
-        accept,
-    };
-    Ok(ledger.bind(connection, &binding, layout)?)
-}
-
 async fn delivered(
     request: &RunRequest,
     destination: &dyn Destination,
@@ -644,62 +424,4 @@ async fn delivered(
         rejected_max: sync.guards.max_rejected,
     };
     Ok(deliver(operations, delivery).await)
-}
-
-/// Folds the journal into the ledger, and removes it.
-async fn commit(request: &RunRequest, mut desk: Desk) -> Result<(Desk, Option<Folded>), RunError> {
-    let path = request.lock.journal();
-    blocking(move || {
-        let folded = match Reader::open(&path)? {
-            Some(reader) => Some(desk.ledger.fold(&mut desk.connection, Some(reader))?),
-            None => None,
-        };
-        remove(&path)?;
-        Ok((desk, folded))
-    })
-    .await
-}
-
-/// What did not get through, as of now.
-async fn record(desk: Desk, invalid: Vec<Invalid>) -> Result<Record, RunError> {
-    blocking(move || {
-        let unsettled = desk.ledger.unsettled(&desk.connection)?;
-        Ok(Record { unsettled, invalid })
-    })
-    .await
-}
-
-fn remove(path: &Path) -> Result<(), RunError> {
-    match std::fs::remove_file(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(RunError::Io {
-            path: path.to_owned(),
-            source,
-        }),
-        _ => Ok(()),
-    }
-}
-
-/// Works on a thread that may block.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, RunError> + Send + 'static,
-) -> Result<T, RunError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| RunError::Broken(error.to_string()))?
-}
-
-/// The same, with DuckDB interrupted when somebody cancels.
-async fn interruptible<T: Send + 'static>(
-    request: &RunRequest,
-    interrupter: &Interrupter,
-    work: impl FnOnce() -> Result<T, RunError> + Send + 'static,
-) -> Result<T, RunError> {
-    let mut work = std::pin::pin!(blocking(work));
-    tokio::select! {
-        result = &mut work => result,
-        () = request.control.cancelled() => {
-            interrupter.cancel();
-            work.await
-        }
-    }
 }

@@ -14,8 +14,11 @@ use crate::plan::{self, Invalid, Sample};
 use crate::report::Counts;
 use crate::warehouse::Connection;
 
+use super::claims::check_claim;
 use super::compile::{self, Access, Compiled};
-use super::{RunError, RunRequest, accepted, bind, blocking, check_claim, compiled, interruptible, open, run_info};
+use super::desk::{accepted, bind};
+use super::work::{blocking, interruptible};
+use super::{RunError, RunRequest, compiled, open, run_info};
 
 /// What a preview shows besides counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
