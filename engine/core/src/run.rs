@@ -23,8 +23,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::delivery::budgets::Budgets;
 use crate::delivery::{Delivered, Delivery, End, deliver};
 use crate::destination::{Destination, Plugins, RunInfo};
-use crate::journal::{FORMAT, Header, Journal};
-use crate::ledger::{Accept, Folded, Note};
+use crate::journal::Journal;
+use crate::ledger::{Accept, Folded, Ledger, Note};
 use crate::plan::basis::Expected;
 use crate::plan::{self, Operations, PlanError, Planned};
 use crate::project::Project;
@@ -33,11 +33,12 @@ use crate::report::{Control, Counts, Event, Report, Stage, Status};
 
 use claims::claim;
 use compile::{Access, Compiled};
-use desk::{Desk, accepted, commit, prepare_ledger, record};
+use desk::{Desk, accepted, commit, committed, prepare_ledger, reach, record};
 use lock::SyncLock;
 use work::{blocking, interruptible};
 
 pub use claims::{Claims, shared};
+pub use desk::Notes;
 pub use error::RunError;
 pub use preview::{Preview, PreviewOptions, preview};
 
@@ -52,7 +53,8 @@ pub struct RunRequest {
     pub plugins: Arc<dyn Plugins>,
     /// The sync's lock, held by the caller.
     pub lock: Arc<SyncLock>,
-    /// The run's number within the sync, from 1, never given twice.
+    /// The least that the run's number within the sync may be, from 1. It gets a higher one where the ledger knows of a run
+    /// with this one, because the catalog was lost or restored: no number is given twice (rule 27).
     pub number: u64,
     /// When it started.
     pub started: SystemTime,
@@ -60,6 +62,8 @@ pub struct RunRequest {
     pub options: RunOptions,
     /// What the catalog remembers of the ledger (rule 7).
     pub note: Option<Note>,
+    /// Where that is kept.
+    pub notes: Arc<dyn Notes>,
     /// Who writes where, over all syncs.
     pub claims: Arc<dyn Claims>,
     /// How it is watched and stopped.
@@ -92,13 +96,8 @@ pub struct Finished {
     pub report: Report,
     /// Whether its plan was made: what it had to do is in the ledger now, and not lost however it ended.
     pub planned: bool,
-    /// What the catalog is to remember of the ledger, where it was opened.
-    pub note: Option<Note>,
     /// What did not get through, where the run came as far as a plan.
     pub record: Option<Record>,
-    /// The last run that the ledger knows of, where this run's number was not past it: nothing was done, and it is to be
-    /// run again under a later one.
-    pub number_taken: Option<u64>,
 }
 
 /// Rows that cannot be sent of which a run keeps the reasons.
@@ -106,12 +105,7 @@ const INVALID_KEPT: usize = 1_000;
 
 /// Runs a sync. Whatever happens is in the report.
 pub async fn run(request: RunRequest) -> Finished {
-    let mut course = Course {
-        planned: false,
-        note: request.note.clone(),
-        counts: Counts::default(),
-        notes: Vec::new(),
-    };
+    let mut course = Course::new(&request);
     match course.run(&request).await {
         Ok(done) => finished(&request, course, done),
         Err(error) => failed(&request, course, &error),
@@ -133,12 +127,7 @@ pub async fn check(request: &RunRequest) -> Result<Option<String>, RunError> {
 
 /// Takes the model's present state as what the destination has (rule 15). Nothing is sent.
 pub async fn rebaseline(request: RunRequest) -> Finished {
-    let mut course = Course {
-        planned: false,
-        note: request.note.clone(),
-        counts: Counts::default(),
-        notes: Vec::new(),
-    };
+    let mut course = Course::new(&request);
     match course.rebaseline(&request).await {
         Ok(done) => finished(&request, course, done),
         Err(error) => failed(&request, course, &error),
@@ -158,47 +147,28 @@ fn finished(request: &RunRequest, course: Course, done: Done) -> Finished {
         End::Failed(why) => (Status::Failed, Some(why)),
     };
     Finished {
-        report: report(request, course.counts, course.notes, status, message),
         planned: course.planned,
-        note: course.note,
+        report: course.report(request, status, message),
         record: Some(done.record),
-        number_taken: None,
     }
 }
 
 fn failed(request: &RunRequest, course: Course, error: &RunError) -> Finished {
-    let (status, message) = (error.status(), Some(error.to_string()));
+    let (status, message, planned) = (error.status(), Some(error.to_string()), course.planned);
     Finished {
         report: Report {
             configuration: error.is_configuration(),
-            ..report(request, course.counts, course.notes, status, message)
+            ..course.report(request, status, message)
         },
-        planned: course.planned,
-        note: course.note,
+        planned,
         record: None,
-        number_taken: match error {
-            RunError::NumberTaken { last } => Some(*last),
-            _ => None,
-        },
-    }
-}
-
-fn report(request: &RunRequest, counts: Counts, notes: Vec<String>, status: Status, message: Option<String>) -> Report {
-    Report {
-        sync: request.sync.clone(),
-        number: request.number,
-        status,
-        message,
-        counts,
-        configuration: false,
-        notes,
     }
 }
 
 /// What is known so far, whatever comes.
 struct Course {
+    number: u64,
     planned: bool,
-    note: Option<Note>,
     counts: Counts,
     notes: Vec<String>,
 }
@@ -211,6 +181,27 @@ struct Done {
 }
 
 impl Course {
+    fn new(request: &RunRequest) -> Self {
+        Self {
+            number: request.number,
+            planned: false,
+            counts: Counts::default(),
+            notes: Vec::new(),
+        }
+    }
+
+    fn report(self, request: &RunRequest, status: Status, message: Option<String>) -> Report {
+        Report {
+            sync: request.sync.clone(),
+            number: self.number,
+            status,
+            message,
+            counts: self.counts,
+            configuration: false,
+            notes: self.notes,
+        }
+    }
+
     async fn run(&mut self, request: &RunRequest) -> Result<Done, RunError> {
         request.control.tell(Event::Stage { stage: Stage::Querying });
         let Compiled {
@@ -220,6 +211,8 @@ impl Course {
             pinned,
             ..
         } = compiled(request, Access::Write).await?;
+        let request = &numbered(request, &opened.ledger);
+        self.number = request.number;
         let interrupter = opened.warehouse.interrupter();
         let (destination, projection) = open(request, projection, Some(run_info(request))).await?;
         claim(request, destination.target().exclusive()).await?;
@@ -233,12 +226,13 @@ impl Course {
         let job = request.clone();
         let target = destination.target().clone();
         let plugin = compile::plugin(request).await?;
-        let (desk, planned, invalid) = interruptible(request, &interrupter, move || {
+        let (desk, planned, invalid, journal) = interruptible(request, &interrupter, move || {
             let mut desk = desk;
             let name = compile::target_name(&job, &target, account)?;
             let notes = prepare_ledger(&job, &mut desk, name, &projection.layout, accepted(&job))?;
             let sync = compile::sync(&job.project, &job.sync)?;
             let mut file = expected::open(&job, &projection.layout, &plugin, &desk.ledger)?;
+            let mut journal = None;
             let mut planned = plan::prepare(
                 &mut desk.connection,
                 &mut desk.ledger,
@@ -255,14 +249,21 @@ impl Course {
                     plugin: Some(&plugin),
                 },
                 file.as_mut().map(|file| file as &mut dyn Expected),
+                &mut |header| {
+                    let lock = Some(job.lock.held());
+                    journal = Some(Journal::create_under(&job.lock.journal(), header, lock)?);
+                    Ok(())
+                },
             )?;
+            committed(&job, &desk)?;
+            reach(&job, "plan-noted")?;
             planned.notes.splice(0..0, notes);
             let invalid = if planned.shortcut {
                 Vec::new()
             } else {
                 planned.invalid(&desk.connection, INVALID_KEPT)?
             };
-            Ok((desk, planned, invalid))
+            Ok((desk, planned, invalid, journal))
         })
         .await
         .inspect_err(|error| {
@@ -273,24 +274,28 @@ impl Course {
         self.planned = true;
         self.counts = planned.counts;
         self.notes.clone_from(&planned.notes);
-        self.note = desk.ledger.note();
         request.control.tell(Event::Planned {
             counts: Box::new(planned.counts),
         });
-        if !planned.deliver {
+        let Some(journal) = journal else {
             let record = record(desk, invalid).await?;
             return Ok(Done {
                 end: End::Done,
                 warn: planned.warn,
                 record,
             });
-        }
+        };
 
         request.control.tell(Event::Stage {
             stage: Stage::Delivering,
         });
         let operations = planned.operations(opened.warehouse.connect()?);
-        let delivered = delivered(request, destination.as_ref(), &planned, operations).await?;
+        let delivered = delivered(request, destination.as_ref(), &planned, operations, &journal).await?;
+        journal.check_place().map_err(|source| RunError::Io {
+            path: request.lock.journal(),
+            source,
+        })?;
+        drop(journal);
 
         request.control.tell(Event::Stage {
             stage: Stage::Committing,
@@ -298,7 +303,6 @@ impl Course {
         // A cancelled run's outcomes are kept like any other's.
         interrupter.reset();
         let (desk, folded) = commit(request, desk).await?;
-        self.note = desk.ledger.note();
         self.take(&planned, folded.as_ref(), &delivered);
         let warn = planned.warn || folded.is_some_and(|folded| folded.all_missing);
         Ok(Done {
@@ -316,6 +320,8 @@ impl Course {
             pinned,
             set_aside,
         } = compiled(request, Access::Restate).await?;
+        let request = &numbered(request, &opened.ledger);
+        self.number = request.number;
         let interrupter = opened.warehouse.interrupter();
         let (destination, projection) = open(request, projection, Some(run_info(request))).await?;
         claim(request, destination.target().exclusive()).await?;
@@ -343,12 +349,12 @@ impl Course {
                 plugin: None,
             };
             let counts = plan::rebaseline(&mut desk.connection, &mut desk.ledger, &wanted)?;
+            committed(&job, &desk)?;
             Ok((desk, counts, notes))
         })
         .await?;
         self.counts = counts;
         self.notes.extend(set_aside.into_iter().chain(notes));
-        self.note = desk.ledger.note();
         Ok(Done {
             end: End::Done,
             warn: false,
@@ -370,6 +376,15 @@ impl Course {
         };
         self.notes
             .extend(folded.into_iter().flat_map(|folded| folded.notes.iter().cloned()));
+    }
+}
+
+/// The request with the run's number: past all that the ledger knows of, as operations' ids have it (rule 27).
+fn numbered(request: &RunRequest, ledger: &Ledger) -> RunRequest {
+    let last = ledger.meta().map_or(0, |meta| meta.run);
+    RunRequest {
+        number: request.number.max(last + 1),
+        ..request.clone()
     }
 }
 
@@ -404,20 +419,12 @@ async fn delivered(
     destination: &dyn Destination,
     planned: &Planned,
     operations: Operations,
+    journal: &Journal,
 ) -> Result<Delivered, RunError> {
-    let header = Header {
-        format: FORMAT,
-        incarnation: planned.incarnation().to_owned(),
-        run: request.number,
-        sequence: planned.sequence(),
-        operations: planned.counts.planned.total(),
-        counting: destination.target().counting,
-    };
-    let journal = Journal::create(&request.lock.journal(), &header)?;
     let sync = compile::sync(&request.project, &request.sync)?;
     let delivery = Delivery {
         destination,
-        journal: &journal,
+        journal,
         control: &request.control,
         budgets: Budgets::default(),
         planned: planned.counts.planned,

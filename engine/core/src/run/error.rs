@@ -50,12 +50,9 @@ pub enum RunError {
     /// The claims cannot be read or written.
     #[error("who writes where is not known: {0}")]
     Claims(String),
-    /// The ledger knows of a run of this number already.
-    #[error("the ledger knows of run {last} already; its catalog was lost or restored")]
-    NumberTaken {
-        /// The last run that it knows of.
-        last: u64,
-    },
+    /// What the ledger committed cannot be noted.
+    #[error("the ledger's commit cannot be noted: {0}")]
+    Notes(String),
     /// A thread that worked for the run is gone.
     #[error("the run broke off: {0}")]
     Broken(String),
