@@ -99,13 +99,25 @@ impl Project {
     /// # Errors
     /// When the binary was not built.
     pub fn command(&self, arguments: &[&str]) -> Result<Command> {
-        let mut command = Command::new(binary()?);
+        Ok(self.command_of(&binary("outflow", "cargo build --workspace")?, arguments))
+    }
+
+    /// The same, with the binary that has faults on purpose (`outflow_core::fault`).
+    ///
+    /// # Errors
+    /// When that binary was not built.
+    pub fn faulty(&self, arguments: &[&str]) -> Result<Command> {
+        Ok(self.command_of(&binary("outflow-faults", "cargo xtask faults")?, arguments))
+    }
+
+    fn command_of(&self, binary: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary);
         command
             .args(arguments)
             .current_dir(self.path())
             .env("RECEIVER_TOKEN", TOKEN)
             .stdin(Stdio::null());
-        Ok(command)
+        command
     }
 
     /// Runs the binary to its end.
@@ -153,12 +165,12 @@ impl Project {
 }
 
 /// Where cargo puts the binary: two folders above the tests.
-fn binary() -> Result<PathBuf> {
+fn binary(name: &str, built_by: &str) -> Result<PathBuf> {
     let tests = std::env::current_exe()?;
     let folder = tests.parent().and_then(Path::parent).context("no target folder")?;
-    let binary = folder.join("outflow");
+    let binary = folder.join(name);
     if !binary.is_file() {
-        bail!("there is no {}: run `cargo build --workspace` first", binary.display());
+        bail!("there is no {}: run `{built_by}` first", binary.display());
     }
     Ok(binary)
 }

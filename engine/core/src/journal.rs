@@ -122,7 +122,7 @@ pub enum JournalError {
     },
     /// The file is damaged where it had been durable.
     #[error(
-        "the journal {path} is damaged at byte {offset}, before its end: outcomes are lost; restore the state folder from a backup, or repair with a full resync"
+        "the journal {path} is damaged at byte {offset}, before its end: outcomes are lost; restore the state folder from a backup, or take the model's present state as delivered (`outflow rebaseline SYNC`), or send everything again (`outflow run SYNC --full-resync`)"
     )]
     Damaged {
         /// The file.

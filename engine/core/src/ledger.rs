@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal::{JournalError, Reader};
 use crate::mapping::{self, Layout};
-use crate::warehouse::{Connection, Warehouse, WarehouseError};
+use crate::warehouse::{Connection, Warehouse, WarehouseError, quote};
 
 pub use fold::{Folded, Unsettled};
 pub use meta::{Clean, Fingerprint, Meta, OpenPlan, TargetName};
@@ -31,7 +31,7 @@ pub struct Note {
     pub incarnation: String,
     /// Its sequence number.
     pub sequence: u64,
-    /// Its entries.
+    /// Its entries, and the operations of a plan whose outcomes are not in them yet.
     pub rows: u64,
 }
 
@@ -70,12 +70,12 @@ pub enum LedgerError {
     Journal(#[from] JournalError),
     /// There was one.
     #[error(
-        "the ledger {path} is gone, though it had {rows} entries; restore the state folder from a backup, or take the model's present state as delivered (`outflow rebaseline SYNC`), or send everything again after that (`outflow run SYNC --full-resync`)"
+        "the ledger {path} is gone, though it had {rows} entries or operations under way; restore the state folder from a backup, or take the model's present state as delivered (`outflow rebaseline SYNC`), or send everything again after that (`outflow run SYNC --full-resync`)"
     )]
     Lost {
         /// The file.
         path: PathBuf,
-        /// The entries that it had.
+        /// What it had.
         rows: u64,
     },
     /// It is behind the catalog's note.
@@ -141,6 +141,16 @@ pub enum LedgerError {
         /// What changed.
         message: String,
     },
+    /// There was a journal, and what is there is none, or an earlier one.
+    #[error(
+        "the journal {path} of run {run} is gone, so what that run sent is not known; restore the state folder from a backup, or take the model's present state as delivered (`outflow rebaseline SYNC`), or send everything again (`outflow run SYNC --full-resync`)"
+    )]
+    JournalLost {
+        /// The journal.
+        path: PathBuf,
+        /// The run whose plan it was.
+        run: u64,
+    },
     /// The journal belongs to something else.
     #[error("the journal {path} does not belong to this ledger: {message}")]
     ForeignJournal {
@@ -156,6 +166,22 @@ impl LedgerError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Warehouse(error) if error.is_transient())
+    }
+
+    /// The same, or that the ledger is damaged where DuckDB says so of a statement that reads nothing else.
+    fn if_damaged(self) -> Self {
+        match self {
+            Self::Warehouse(error) => damaged(error),
+            other => other,
+        }
+    }
+
+    /// Whether the outcomes of a plan are lost with its journal.
+    pub(crate) const fn is_outcomes_lost(&self) -> bool {
+        matches!(
+            self,
+            Self::JournalLost { .. } | Self::Journal(JournalError::Damaged { .. })
+        )
     }
 }
 
@@ -184,10 +210,35 @@ impl Ledger {
         if !exists && !writable {
             return Ok(Self { meta: None, writable });
         }
-        Self::attach(warehouse, path, writable, note).map_err(|error| match error {
-            LedgerError::Warehouse(error) => damaged(error),
-            other => other,
-        })
+        Self::attach(warehouse, path, writable, note).map_err(LedgerError::if_damaged)
+    }
+
+    /// Reads everything that is in it.
+    ///
+    /// # Errors
+    /// [`LedgerError::Damaged`] where something cannot be read.
+    pub fn verify(&self, connection: &Connection) -> Result<(), LedgerError> {
+        if self.meta.is_none() {
+            return Ok(());
+        }
+        let names = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'ledger'";
+        let verified = connection
+            .query_rows::<String, WarehouseError>(names, |row| row.get(0))
+            .and_then(|tables| {
+                tables.iter().try_for_each(|table| {
+                    let table = quote::identifier(table);
+                    connection
+                        .execute(&format!("SELECT bit_xor(hash(t)) FROM ledger.main.{table} AS t"))
+                        .map(drop)
+                })
+            });
+        verified.map_err(damaged)
+    }
+
+    /// What an error of a statement over sources and ledger says of the ledger: that it is damaged, where the statement
+    /// could not read something, and the ledger cannot be read by itself either.
+    pub(crate) fn blame(&self, connection: &Connection, error: &WarehouseError) -> Option<LedgerError> {
+        is_unreadable(error).then(|| self.verify(connection).err()).flatten()
     }
 
     fn attach(warehouse: &Warehouse, path: &Path, writable: bool, note: Option<&Note>) -> Result<Self, LedgerError> {
@@ -240,9 +291,11 @@ impl Ledger {
                 "its last commit is number {}, and number {} was noted",
                 meta.sequence, note.sequence
             )),
-            Some(note) if note.sequence == meta.sequence && note.rows != rows => {
-                older(format!("it has {rows} entries, and {} were noted", note.rows))
-            }
+            Some(note) if note.sequence == meta.sequence && note.rows != held(meta) => older(format!(
+                "it has {} entries and operations under way, and {} were noted",
+                held(meta),
+                note.rows
+            )),
             _ => Ok(()),
         }
     }
@@ -250,23 +303,29 @@ impl Ledger {
     /// Folds the journal that a stopped run left, if there is one, and closes its plan: what has no attempt in it was
     /// not sent. The file may be removed after that, and must be before the next run.
     ///
+    /// A plan that has operations has a journal, which is there before the plan is: without it, nobody knows what was sent.
+    ///
     /// # Errors
-    /// When the journal is damaged or belongs to another ledger.
+    /// When the journal is damaged, gone, or belongs to another ledger.
     pub fn recover(&mut self, connection: &mut Connection, journal: &Path) -> Result<Option<Folded>, LedgerError> {
-        let reader = Reader::open(journal)?;
+        let mut reader = Reader::open(journal)?;
         let Some(meta) = &self.meta else {
             return match reader {
                 Some(_) => Err(foreign(journal, "the ledger is empty".into())),
                 None => Ok(None),
             };
         };
-        if let Some(reader) = &reader {
-            let header = reader.header();
+        if let Some(reader) = &mut reader {
+            let header = reader.header().clone();
             if header.incarnation != meta.incarnation {
                 return Err(foreign(
                     journal,
                     format!("it speaks of {}, not of {}", header.incarnation, meta.incarnation),
                 ));
+            }
+            let never_committed = meta.plan.is_none() && header.sequence == meta.sequence + 1;
+            if never_committed && reader.next_entry()?.is_none() {
+                return Ok(None);
             }
             if header.sequence > meta.sequence {
                 let message = format!(
@@ -276,11 +335,18 @@ impl Ledger {
                 return Err(LedgerError::Older { message });
             }
         }
-        if meta.plan.is_none() {
+        let Some(plan) = &meta.plan else {
             // Folded already; only the file's removal is missing.
             return Ok(None);
+        };
+        let own = reader.filter(|reader| reader.header().sequence == plan.sequence);
+        if own.is_none() && plan.operations.total() > 0 {
+            return Err(LedgerError::JournalLost {
+                path: journal.to_owned(),
+                run: plan.run,
+            });
         }
-        self.fold(connection, reader).map(Some)
+        self.fold(connection, own).map(Some)
     }
 
     /// Checks that the ledger belongs to this sync and target and has this key; a new one is made so.
@@ -352,7 +418,7 @@ impl Ledger {
         self.meta.as_ref().map(|meta| Note {
             incarnation: meta.incarnation.clone(),
             sequence: meta.sequence,
-            rows: meta.rows,
+            rows: held(meta),
         })
     }
 
@@ -372,27 +438,38 @@ impl Ledger {
     }
 }
 
-/// A file that DuckDB cannot read, as opposed to one that it may not have now.
+/// What would be lost with a ledger.
+fn held(meta: &Meta) -> u64 {
+    let under_way = meta.plan.as_ref().map_or(0, |plan| plan.operations.total());
+    meta.rows + under_way
+}
+
 fn damaged(error: WarehouseError) -> LedgerError {
-    match &error {
-        WarehouseError::Database { kind, message, .. }
-            if !error.is_transient()
-                && (UNREADABLE.iter().any(|word| message.contains(word)) || kind == "Serialization") =>
-        {
-            LedgerError::Damaged(error.to_string())
-        }
-        _ => error.into(),
+    if is_unreadable(&error) {
+        LedgerError::Damaged(error.to_string())
+    } else {
+        error.into()
     }
 }
 
+/// Whether DuckDB cannot read a file, as opposed to one that it may not have now.
+fn is_unreadable(error: &WarehouseError) -> bool {
+    let WarehouseError::Database { kind, message, .. } = error else {
+        return false;
+    };
+    let says_so = UNREADABLE.iter().any(|word| message.contains(word)) || kind == "Serialization";
+    says_so && !error.is_transient()
+}
+
 /// What DuckDB says of files that are no databases, or whose blocks are not what was written.
-const UNREADABLE: [&str; 6] = [
+const UNREADABLE: [&str; 7] = [
     "Could not read enough bytes",
     "not a valid DuckDB database",
     "Corrupt",
     "corrupt",
     "checksum",
     "replaying WAL",
+    "has been invalidated",
 ];
 
 fn foreign(path: &Path, message: String) -> LedgerError {

@@ -6,6 +6,8 @@
 pub mod delivery;
 pub mod destination;
 pub(crate) mod diff;
+mod durable;
+pub mod fault;
 pub mod journal;
 pub mod ledger;
 pub mod mapping;

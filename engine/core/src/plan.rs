@@ -19,6 +19,8 @@ use std::collections::BTreeMap;
 
 use crate::destination::{Counting, Target};
 use crate::diff::{self, Action, Desired, Rules, Tally};
+use crate::fault;
+use crate::journal::{self, Header, JournalError};
 use crate::ledger::tables::{self, ENTRIES, PLAN, PROPOSED, UNSETTLED, temporary};
 use crate::ledger::{Clean, Fingerprint, Ledger, LedgerError, Meta, OpenPlan, TargetName, reproject};
 use crate::mapping::{self, Layout, Projection};
@@ -69,6 +71,9 @@ pub enum PlanError {
     /// The ledger cannot be used.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// There is no journal for it.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// The configuration does not allow it; the message says what would.
     #[error("{0}")]
     Refused(String),
@@ -116,13 +121,13 @@ pub(crate) struct Place {
 }
 
 impl Planned {
-    /// The ledger's sequence number with which the plan was committed: for the journal's header.
+    /// The ledger's sequence number with which the plan was committed.
     #[must_use]
     pub const fn sequence(&self) -> u64 {
         self.at.sequence
     }
 
-    /// The ledger's incarnation: for the journal's header.
+    /// The ledger's incarnation.
     #[must_use]
     pub fn incarnation(&self) -> &str {
         &self.at.incarnation
@@ -189,27 +194,37 @@ fn rules_of<'a>(layout: &'a Layout, sync: &Sync, target: &Target) -> Rules<'a> {
     }
 }
 
+/// Makes the journal of a plan that is about to be committed; it must be durable by name when this returns.
+pub type MakeJournal<'a> = dyn FnMut(&Header) -> Result<(), JournalError> + 'a;
+
 /// Plans a run and commits the plan to the ledger, which must be bound, and whose last plan must be folded. With
-/// `expected` the plan is that one or none.
+/// `expected` the plan is that one or none. Where there is something to deliver, `journal` is called before the commit:
+/// a plan without a journal is one whose journal was lost (rule 4).
 ///
 /// # Errors
-/// Why there is no plan. The ledger is then as it was, but for what a guard proposes to allow.
+/// Why there is no plan. The ledger is then as it was, but for what a guard proposes to allow. A journal may have been made
+/// all the same; it belongs to no plan.
 pub fn prepare(
     connection: &mut Connection,
     ledger: &mut Ledger,
     request: &Request<'_>,
     mut expected: Option<&mut dyn Expected>,
+    journal: &mut MakeJournal<'_>,
 ) -> Result<Planned, PlanError> {
     let first = expected.as_mut().map(|expected| &mut **expected as &mut dyn Expected);
-    match attempt(connection, ledger, request, Source::Model, first) {
+    let planned = match attempt(connection, ledger, request, Source::Model, first, journal) {
         Err(PlanError::Moved) => {
             let snapshot = Source::take_snapshot(connection, request.projection)?;
-            let planned = attempt(connection, ledger, request, snapshot, expected);
+            let planned = attempt(connection, ledger, request, snapshot, expected, journal);
             tables::drop_temporary(connection, &["snapshot"])?;
             planned
         }
         planned => planned,
-    }
+    };
+    planned.map_err(|error| match &error {
+        PlanError::Warehouse(said) => ledger.blame(connection, said).map_or(error, PlanError::Ledger),
+        _ => error,
+    })
 }
 
 fn attempt(
@@ -218,6 +233,7 @@ fn attempt(
     request: &Request<'_>,
     source: Source,
     expected: Option<&mut dyn Expected>,
+    journal: &mut MakeJournal<'_>,
 ) -> Result<Planned, PlanError> {
     let mut meta = ledger.meta().cloned().ok_or_else(unbound)?;
     if meta.plan.is_some() {
@@ -273,6 +289,7 @@ fn attempt(
     ];
     let open: u64 = open.into_iter().map(|action| tally.of(action)).sum();
     let clean = (open == 0 && desired.invalid == 0).then(|| clean(&desired, request));
+    planned.deliver = tally.planned().total() > 0 || tally.of(Action::Replace) > 0;
     connection.transaction::<_, PlanError>(|connection| {
         build::apply(connection, &rules, request.projection, source, &tally)?;
         build::plan(connection, &rules, request.projection, source, &planned.at, &tally)?;
@@ -308,9 +325,22 @@ fn attempt(
             clean: clean.clone(),
         });
         meta.write(connection)?;
+        reach("plan-written")?;
+        if planned.deliver {
+            journal(&Header {
+                format: journal::FORMAT,
+                incarnation: meta.incarnation.clone(),
+                run: request.run,
+                sequence: meta.sequence,
+                operations: tally.planned().total(),
+                counting: request.target.counting,
+            })?;
+        }
+        reach("journal-made")?;
         Ok(())
     })?;
     ledger.set(meta);
+    reach("plan-committed")?;
     // Delivery may take hours; what was only compared need not be held for so long.
     let outlived = if desired.invalid > 0 {
         &["changes"][..]
@@ -318,7 +348,6 @@ fn attempt(
         &["changes", "desired"][..]
     };
     tables::drop_temporary(connection, outlived)?;
-    planned.deliver = tally.planned().total() > 0 || tally.of(Action::Replace) > 0;
     if !planned.deliver {
         ledger.fold(connection, None)?;
     }
@@ -547,6 +576,11 @@ fn clean(desired: &Desired, request: &Request<'_>) -> Clean {
         fingerprint: desired.fingerprint.clone(),
         config: serde_json::to_string(&config).unwrap_or_default(),
     }
+}
+
+/// A step is done; a test may want it to have failed.
+fn reach(step: &str) -> Result<(), PlanError> {
+    Ok(fault::point(step).map_err(|error| JournalError::Closed(error.to_string()))?)
 }
 
 fn unbound() -> PlanError {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::durable;
 use crate::ledger::Unsettled;
 use crate::plan::Invalid;
 use crate::private;
@@ -52,10 +53,11 @@ impl Record {
     /// # Errors
     /// When the folder cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), RecordError> {
-        private::folder(folder).map_err(|source| RecordError::Io {
+        let io = |source| RecordError::Io {
             path: folder.to_owned(),
             source,
-        })?;
+        };
+        durable::folder(folder).map_err(io)?;
         let warehouse = instance(folder)?;
         let mut connection = warehouse.connect()?;
         connection.execute(
@@ -90,7 +92,7 @@ impl Record {
             connection.execute(&format!("COPY {table} TO {path} (FORMAT parquet)"))?;
             private::seal(&file).map_err(|source| RecordError::Io { path: file, source })?;
         }
-        Ok(())
+        durable::names(folder).map_err(io)
     }
 
     /// Reads the record of a run; nothing where it left none.

@@ -3,7 +3,10 @@
 //! Each stage is a call into the module of its name; what is decided here is only their order, and how an error of each
 //! ends the run (rule 34). The ledger is touched by whoever holds the sync's [`lock`] and by nobody else.
 
+mod claims;
 mod compile;
+mod desk;
+mod error;
 mod expected;
 pub mod lock;
 mod preview;
@@ -12,30 +15,33 @@ pub mod snapshot;
 #[cfg(test)]
 mod tests;
 mod wait;
+mod work;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::delivery::budgets::Budgets;
 use crate::delivery::{Delivered, Delivery, End, deliver};
-use crate::destination::{Destination, OpenError, Plugins, RunInfo};
-use crate::journal::{FORMAT, Header, Journal, JournalError, Reader};
-use crate::ledger::{Accept, Binding, Folded, Ledger, LedgerError, Note, TargetName};
-use crate::outcome::Failure;
+use crate::destination::{Destination, Plugins, RunInfo};
+use crate::journal::Journal;
+use crate::ledger::{Accept, Folded, Ledger, Note};
 use crate::plan::basis::Expected;
-use crate::plan::file::PlanFileError;
-use crate::plan::{self, Invalid, Operations, PlanError, Planned};
+use crate::plan::{self, Operations, PlanError, Planned};
 use crate::project::Project;
-use crate::project::diagnostic::Diagnostics;
 use crate::record::Record;
 use crate::report::{Control, Counts, Event, Report, Stage, Status};
-use crate::warehouse::{Connection, Interrupter, WarehouseError};
 
+use claims::claim;
 use compile::{Access, Compiled};
+use desk::{Desk, accepted, commit, committed, prepare_ledger, reach, record};
 use lock::SyncLock;
 use wait::Wait;
+use work::{blocking, interruptible};
 
+pub use claims::{Claims, shared};
+pub use desk::Notes;
+pub use error::RunError;
 pub use preview::{Preview, PreviewOptions, preview};
 
 /// What is run.
@@ -49,7 +55,8 @@ pub struct RunRequest {
     pub plugins: Arc<dyn Plugins>,
     /// The sync's lock, held by the caller.
     pub lock: Arc<SyncLock>,
-    /// The run's number within the sync, from 1, never given twice.
+    /// The least that the run's number within the sync may be, from 1. It gets a higher one where the ledger knows of a run
+    /// with this one, because the catalog was lost or restored: no number is given twice (rule 27).
     pub number: u64,
     /// When it started.
     pub started: SystemTime,
@@ -57,28 +64,14 @@ pub struct RunRequest {
     pub options: RunOptions,
     /// What the catalog remembers of the ledger (rule 7).
     pub note: Option<Note>,
+    /// Where that is kept.
+    pub notes: Arc<dyn Notes>,
     /// Who writes where, over all syncs.
     pub claims: Arc<dyn Claims>,
     /// How it is watched and stopped.
     pub control: Control,
     /// Folders with DuckDB's extensions.
     pub extensions: Vec<PathBuf>,
-}
-
-/// Who writes to which exclusive place, over all syncs that share the state.
-pub trait Claims: Send + Sync {
-    /// Another sync that has a place.
-    ///
-    /// # Errors
-    /// Why that is not known.
-    fn holder(&self, sync: &str, place: &str) -> Result<Option<String>, String>;
-
-    /// Takes a place for a sync, and lets go of the one that it had. Gives the sync that has it, where that is another;
-    /// then nothing changed. Without a place, it only lets go.
-    ///
-    /// # Errors
-    /// Why that is not known.
-    fn claim(&self, sync: &str, place: Option<&str>) -> Result<Option<String>, String>;
 }
 
 /// What a person asked of a run.
@@ -105,105 +98,16 @@ pub struct Finished {
     pub report: Report,
     /// Whether its plan was made: what it had to do is in the ledger now, and not lost however it ended.
     pub planned: bool,
-    /// What the catalog is to remember of the ledger, where it was opened.
-    pub note: Option<Note>,
     /// What did not get through, where the run came as far as a plan.
     pub record: Option<Record>,
-    /// The last run that the ledger knows of, where this run's number was not past it: nothing was done, and it is to be
-    /// run again under a later one.
-    pub number_taken: Option<u64>,
 }
 
 /// Rows that cannot be sent of which a run keeps the reasons.
 const INVALID_KEPT: usize = 1_000;
 
-/// Why a run ended before delivery, or a preview was not made.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The project is wrong.
-    #[error("{0}")]
-    Configuration(#[from] Diagnostics),
-    /// The destination cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The destination does not answer as it should.
-    #[error("the destination cannot be reached: {0}")]
-    Check(Failure),
-    /// The ledger cannot be used.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// There is no plan.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// A plan's file cannot be written or used.
-    #[error(transparent)]
-    PlanFile(#[from] PlanFileError),
-    /// The journal cannot be used.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// DuckDB's word.
-    #[error(transparent)]
-    Warehouse(#[from] WarehouseError),
-    /// The operating system's word about a file of the state.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What happened.
-        source: std::io::Error,
-    },
-    /// The claims cannot be read or written.
-    #[error("who writes where is not known: {0}")]
-    Claims(String),
-    /// The ledger knows of a run of this number already.
-    #[error("the ledger knows of run {last} already; its catalog was lost or restored")]
-    NumberTaken {
-        /// The last run that it knows of.
-        last: u64,
-    },
-    /// A thread that worked for the run is gone.
-    #[error("the run broke off: {0}")]
-    Broken(String),
-}
-
-impl RunError {
-    /// How a run ends that this ended.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        let warehouse = match self {
-            Self::Check(Failure::Transient(_) | Failure::Uncertain(_) | Failure::RateLimited { .. }) => {
-                return Status::Interrupted;
-            }
-            Self::Warehouse(error)
-            | Self::Plan(PlanError::Warehouse(error) | PlanError::Ledger(LedgerError::Warehouse(error)))
-            | Self::Ledger(LedgerError::Warehouse(error)) => error,
-            _ => return Status::Failed,
-        };
-        match warehouse {
-            error if error.is_cancelled() => Status::Cancelled,
-            error if error.is_transient() => Status::Interrupted,
-            _ => Status::Failed,
-        }
-    }
-
-    /// Whether the project must be mended.
-    #[must_use]
-    pub const fn is_configuration(&self) -> bool {
-        matches!(
-            self,
-            Self::Configuration(_) | Self::Open(_) | Self::PlanFile(_) | Self::Plan(PlanError::Refused(_))
-        )
-    }
-}
-
 /// Runs a sync. Whatever happens is in the report.
 pub async fn run(request: RunRequest) -> Finished {
-    let mut course = Course {
-        planned: false,
-        note: request.note.clone(),
-        counts: Counts::default(),
-        notes: Vec::new(),
-    };
+    let mut course = Course::new(&request);
     match course.run(&request).await {
         Ok(done) => finished(&request, course, done),
         Err(error) => failed(&request, course, &error),
@@ -223,28 +127,9 @@ pub async fn check(request: &RunRequest) -> Result<Option<String>, RunError> {
     Ok(destination.target().exclusive().map(str::to_owned))
 }
 
-/// Says that two syncs write to one place where each replaces what the other wrote.
-#[must_use]
-pub fn shared(project: &Project, slug: &str, other: &str, place: &str) -> RunError {
-    match compile::sync(project, slug) {
-        Ok(sync) => {
-            let message = format!(
-                "the sync `{other}` writes to `{place}` as well, and each would replace what the other wrote; give each its own, for example by `{{sync}}` in the path, or disable one"
-            );
-            Diagnostics(vec![sync.diagnostic("destination", message)]).into()
-        }
-        Err(error) => error,
-    }
-}
-
 /// Takes the model's present state as what the destination has (rule 15). Nothing is sent.
 pub async fn rebaseline(request: RunRequest) -> Finished {
-    let mut course = Course {
-        planned: false,
-        note: request.note.clone(),
-        counts: Counts::default(),
-        notes: Vec::new(),
-    };
+    let mut course = Course::new(&request);
     match course.rebaseline(&request).await {
         Ok(done) => finished(&request, course, done),
         Err(error) => failed(&request, course, &error),
@@ -264,47 +149,28 @@ fn finished(request: &RunRequest, course: Course, done: Done) -> Finished {
         End::Failed(why) => (Status::Failed, Some(why)),
     };
     Finished {
-        report: report(request, course.counts, course.notes, status, message),
         planned: course.planned,
-        note: course.note,
+        report: course.report(request, status, message),
         record: Some(done.record),
-        number_taken: None,
     }
 }
 
 fn failed(request: &RunRequest, course: Course, error: &RunError) -> Finished {
-    let (status, message) = (error.status(), Some(error.to_string()));
+    let (status, message, planned) = (error.status(), Some(error.to_string()), course.planned);
     Finished {
         report: Report {
             configuration: error.is_configuration(),
-            ..report(request, course.counts, course.notes, status, message)
+            ..course.report(request, status, message)
         },
-        planned: course.planned,
-        note: course.note,
+        planned,
         record: None,
-        number_taken: match error {
-            RunError::NumberTaken { last } => Some(*last),
-            _ => None,
-        },
-    }
-}
-
-fn report(request: &RunRequest, counts: Counts, notes: Vec<String>, status: Status, message: Option<String>) -> Report {
-    Report {
-        sync: request.sync.clone(),
-        number: request.number,
-        status,
-        message,
-        counts,
-        configuration: false,
-        notes,
     }
 }
 
 /// What is known so far, whatever comes.
 struct Course {
+    number: u64,
     planned: bool,
-    note: Option<Note>,
     counts: Counts,
     notes: Vec<String>,
 }
@@ -316,13 +182,28 @@ struct Done {
     record: Record,
 }
 
-/// A ledger with its connection, as blocking work hands them on.
-struct Desk {
-    ledger: Ledger,
-    connection: Connection,
-}
-
 impl Course {
+    fn new(request: &RunRequest) -> Self {
+        Self {
+            number: request.number,
+            planned: false,
+            counts: Counts::default(),
+            notes: Vec::new(),
+        }
+    }
+
+    fn report(self, request: &RunRequest, status: Status, message: Option<String>) -> Report {
+        Report {
+            sync: request.sync.clone(),
+            number: self.number,
+            status,
+            message,
+            counts: self.counts,
+            configuration: false,
+            notes: self.notes,
+        }
+    }
+
     async fn run(&mut self, request: &RunRequest) -> Result<Done, RunError> {
         request.control.tell(Event::Stage { stage: Stage::Querying });
         let Compiled {
@@ -332,6 +213,8 @@ impl Course {
             pinned,
             ..
         } = compiled(request, Access::Write).await?;
+        let request = &numbered(request, &opened.ledger);
+        self.number = request.number;
         let interrupter = opened.warehouse.interrupter();
         let (destination, projection) = open(request, projection, Some(run_info(request))).await?;
         claim(request, destination.target().exclusive()).await?;
@@ -345,12 +228,13 @@ impl Course {
         let job = request.clone();
         let target = destination.target().clone();
         let plugin = compile::plugin(request).await?;
-        let (desk, planned, invalid) = interruptible(request, &interrupter, move || {
+        let (desk, planned, invalid, journal) = interruptible(request, &interrupter, move || {
             let mut desk = desk;
             let name = compile::target_name(&job, &target, account)?;
             let notes = prepare_ledger(&job, &mut desk, name, &projection.layout, accepted(&job))?;
             let sync = compile::sync(&job.project, &job.sync)?;
             let mut file = expected::open(&job, &projection.layout, &plugin, &desk.ledger)?;
+            let mut journal = None;
             let mut planned = plan::prepare(
                 &mut desk.connection,
                 &mut desk.ledger,
@@ -367,14 +251,21 @@ impl Course {
                     plugin: Some(&plugin),
                 },
                 file.as_mut().map(|file| file as &mut dyn Expected),
+                &mut |header| {
+                    let lock = Some(job.lock.held());
+                    journal = Some(Journal::create_under(&job.lock.journal(), header, lock)?);
+                    Ok(())
+                },
             )?;
+            committed(&job, &desk)?;
+            reach(&job, "plan-noted")?;
             planned.notes.splice(0..0, notes);
             let invalid = if planned.shortcut {
                 Vec::new()
             } else {
                 planned.invalid(&desk.connection, INVALID_KEPT)?
             };
-            Ok((desk, planned, invalid))
+            Ok((desk, planned, invalid, journal))
         })
         .await
         .inspect_err(|error| {
@@ -385,24 +276,28 @@ impl Course {
         self.planned = true;
         self.counts = planned.counts;
         self.notes.clone_from(&planned.notes);
-        self.note = desk.ledger.note();
         request.control.tell(Event::Planned {
             counts: Box::new(planned.counts),
         });
-        if !planned.deliver {
+        let Some(journal) = journal else {
             let record = record(desk, invalid).await?;
             return Ok(Done {
                 end: End::Done,
                 warn: planned.warn,
                 record,
             });
-        }
+        };
 
         request.control.tell(Event::Stage {
             stage: Stage::Delivering,
         });
         let operations = planned.operations(opened.warehouse.connect()?);
-        let delivered = delivered(request, destination.as_ref(), &planned, operations).await?;
+        let delivered = delivered(request, destination.as_ref(), &planned, operations, &journal).await?;
+        journal.check_place().map_err(|source| RunError::Io {
+            path: request.lock.journal(),
+            source,
+        })?;
+        drop(journal);
 
         request.control.tell(Event::Stage {
             stage: Stage::Committing,
@@ -410,7 +305,6 @@ impl Course {
         // A cancelled run's outcomes are kept like any other's.
         interrupter.reset();
         let (desk, folded) = commit(request, desk).await?;
-        self.note = desk.ledger.note();
         self.take(&planned, folded.as_ref(), &delivered);
         let warn = planned.warn || folded.is_some_and(|folded| folded.all_missing);
         Ok(Done {
@@ -428,6 +322,8 @@ impl Course {
             pinned,
             set_aside,
         } = compiled(request, Access::Restate).await?;
+        let request = &numbered(request, &opened.ledger);
+        self.number = request.number;
         let interrupter = opened.warehouse.interrupter();
         let (destination, projection) = open(request, projection, Some(run_info(request))).await?;
         claim(request, destination.target().exclusive()).await?;
@@ -455,12 +351,12 @@ impl Course {
                 plugin: None,
             };
             let counts = plan::rebaseline(&mut desk.connection, &mut desk.ledger, &wanted)?;
+            committed(&job, &desk)?;
             Ok((desk, counts, notes))
         })
         .await?;
         self.counts = counts;
         self.notes.extend(set_aside.into_iter().chain(notes));
-        self.note = desk.ledger.note();
         Ok(Done {
             end: End::Done,
             warn: false,
@@ -482,6 +378,15 @@ impl Course {
         };
         self.notes
             .extend(folded.into_iter().flat_map(|folded| folded.notes.iter().cloned()));
+    }
+}
+
+/// The request with the run's number: past all that the ledger knows of, as operations' ids have it (rule 27).
+fn numbered(request: &RunRequest, ledger: &Ledger) -> RunRequest {
+    let last = ledger.meta().map_or(0, |meta| meta.run);
+    RunRequest {
+        number: request.number.max(last + 1),
+        ..request.clone()
     }
 }
 
@@ -523,197 +428,21 @@ async fn open(
     Ok((destination, projection))
 }
 
-/// Refuses a place that another sync has, as [`claim`] would.
-async fn check_claim(request: &RunRequest, place: Option<&str>) -> Result<(), RunError> {
-    let Some(place) = place.map(str::to_owned) else {
-        return Ok(());
-    };
-    let job = request.clone();
-    blocking(move || {
-        let holder = job.claims.holder(&job.sync, &place).map_err(RunError::Claims)?;
-        holder.map_or(Ok(()), |other| Err(shared(&job.project, &job.sync, &other, &place)))
-    })
-    .await
-}
-
-/// Takes the place that no other sync may write to.
-async fn claim(request: &RunRequest, place: Option<&str>) -> Result<(), RunError> {
-    let (job, place) = (request.clone(), place.map(str::to_owned));
-    blocking(move || {
-        let other = job
-            .claims
-            .claim(&job.sync, place.as_deref())
-            .map_err(RunError::Claims)?;
-        match (other, place) {
-            (Some(other), Some(place)) => Err(shared(&job.project, &job.sync, &other, &place)),
-            _ => Ok(()),
-        }
-    })
-    .await
-}
-
-/// What a person said of the ledger's target.
-fn accepted(request: &RunRequest) -> Accept {
-    if request.options.same_target {
-        Accept::SameTarget
-    } else {
-        Accept::Nothing
-    }
-}
-
-/// Takes in what a stopped run left, and checks that the ledger is this sync's. Gives notes.
-fn prepare_ledger(
-    request: &RunRequest,
-    desk: &mut Desk,
-    target: TargetName,
-    layout: &crate::mapping::Layout,
-    accept: Accept,
-) -> Result<Vec<String>, RunError> {
-    let journal = request.lock.journal();
-    let mut notes = Vec::new();
-    let recovered = match desk.ledger.recover(&mut desk.connection, &journal) {
-        // What it says of another ledger, or cannot say any more, is declared anew.
-        Err(LedgerError::ForeignJournal { .. } | LedgerError::Older { .. } | LedgerError::Journal(_))
-            if accept == Accept::Anew =>
-        {
-            let aside = lock::set_aside(&journal).map_err(|source| RunError::Io {
-                path: journal.clone(),
-                source,
-            })?;
-            notes.push(format!(
-                "the journal of a stopped run does not go with this ledger; it was set aside as {}",
-                aside.display()
-            ));
-            None
-        }
-        recovered => recovered?,
-    };
-    if let Some(folded) = recovered {
-        notes.push(format!(
-            "run {} had been stopped; what it delivered was taken in first",
-            folded.run
-        ));
-        notes.extend(folded.notes);
-    }
-    remove(&journal)?;
-    let before = desk.ledger.meta().map(|meta| meta.target.clone());
-    bind(request, &mut desk.ledger, &mut desk.connection, target, layout, accept)?;
-    if let (Some(before), Some(meta)) = (before, desk.ledger.meta())
-        && accept != Accept::Nothing
-        && before != meta.target
-    {
-        notes.push(format!(
-            "the ledger was about {before}, and is about {} now",
-            meta.target
-        ));
-    }
-    match desk.ledger.meta().map(|meta| meta.run) {
-        // Operations' ids have the run's number (rule 27).
-        Some(last) if last >= request.number => Err(RunError::NumberTaken { last }),
-        _ => Ok(notes),
-    }
-}
-
-/// Checks that the ledger is this sync's, and about this target.
-fn bind(
-    request: &RunRequest,
-    ledger: &mut Ledger,
-    connection: &mut Connection,
-    target: TargetName,
-    layout: &crate::mapping::Layout,
-    accept: Accept,
-) -> Result<(), RunError> {
-    let sync = compile::sync(&request.project, &request.sync)?;
-    let binding = Binding {
-        sync: &sync.slug,
-        renamed_from: sync.renamed_from.as_deref(),
-        target,
-        accept,
-    };
-    Ok(ledger.bind(connection, &binding, layout)?)
-}
-
 async fn delivered(
     request: &RunRequest,
     destination: &dyn Destination,
     planned: &Planned,
     operations: Operations,
+    journal: &Journal,
 ) -> Result<Delivered, RunError> {
-    let header = Header {
-        format: FORMAT,
-        incarnation: planned.incarnation().to_owned(),
-        run: request.number,
-        sequence: planned.sequence(),
-        operations: planned.counts.planned.total(),
-        counting: destination.target().counting,
-    };
-    let journal = Journal::create(&request.lock.journal(), &header)?;
     let sync = compile::sync(&request.project, &request.sync)?;
     let delivery = Delivery {
         destination,
-        journal: &journal,
+        journal,
         control: &request.control,
         budgets: Budgets::default(),
         planned: planned.counts.planned,
         rejected_max: sync.guards.max_rejected,
     };
     Ok(deliver(operations, delivery).await)
-}
-
-/// Folds the journal into the ledger, and removes it.
-async fn commit(request: &RunRequest, mut desk: Desk) -> Result<(Desk, Option<Folded>), RunError> {
-    let path = request.lock.journal();
-    blocking(move || {
-        let folded = match Reader::open(&path)? {
-            Some(reader) => Some(desk.ledger.fold(&mut desk.connection, Some(reader))?),
-            None => None,
-        };
-        remove(&path)?;
-        Ok((desk, folded))
-    })
-    .await
-}
-
-/// What did not get through, as of now.
-async fn record(desk: Desk, invalid: Vec<Invalid>) -> Result<Record, RunError> {
-    blocking(move || {
-        let unsettled = desk.ledger.unsettled(&desk.connection)?;
-        Ok(Record { unsettled, invalid })
-    })
-    .await
-}
-
-fn remove(path: &Path) -> Result<(), RunError> {
-    match std::fs::remove_file(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(RunError::Io {
-            path: path.to_owned(),
-            source,
-        }),
-        _ => Ok(()),
-    }
-}
-
-/// Works on a thread that may block.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, RunError> + Send + 'static,
-) -> Result<T, RunError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| RunError::Broken(error.to_string()))?
-}
-
-/// The same, with DuckDB interrupted when somebody cancels.
-async fn interruptible<T: Send + 'static>(
-    request: &RunRequest,
-    interrupter: &Interrupter,
-    work: impl FnOnce() -> Result<T, RunError> + Send + 'static,
-) -> Result<T, RunError> {
-    let mut work = std::pin::pin!(blocking(work));
-    tokio::select! {
-        result = &mut work => result,
-        () = request.control.cancelled() => {
-            interrupter.cancel();
-            work.await
-        }
-    }
 }

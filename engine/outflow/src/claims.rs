@@ -1,6 +1,7 @@
-//! Who writes to which place that takes one sync only: as the catalog knows it.
+//! What the catalog knows for runs: who writes to which place that takes one sync only, and what each ledger committed.
 
-use outflow_core::run::Claims;
+use outflow_core::ledger::Note;
+use outflow_core::run::{Claims, Notes};
 
 use crate::Engine;
 
@@ -13,6 +14,13 @@ impl Claims for Engine {
     fn claim(&self, sync: &str, place: Option<&str>) -> Result<Option<String>, String> {
         let claimed = self.catalog().claim(sync, place, &self.enabled());
         claimed.map_err(|error| error.to_string())
+    }
+}
+
+impl Notes for Engine {
+    fn committed(&self, sync: &str, note: &Note) -> Result<(), String> {
+        let noted = self.catalog().note_ledger(sync, note);
+        noted.map_err(|error| error.to_string())
     }
 }
 

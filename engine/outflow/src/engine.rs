@@ -207,6 +207,7 @@ impl Engine {
                 plan: options.plan,
             },
             note,
+            notes: Arc::new(self.clone()),
             claims: Arc::new(self.clone()),
             control,
             extensions: self.inner.extensions.clone(),

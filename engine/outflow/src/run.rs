@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
+use outflow_core::fault;
 use outflow_core::plan::file::PlanFile;
 use outflow_core::record;
 use outflow_core::report::{Control, Counts, Event, Report, Status};
@@ -137,7 +138,6 @@ impl Engine {
         };
         let begun = self.begin(id, Cause::Apart(&self.order(&options)))?;
         let run = Underway {
-            id,
             slug: sync,
             lock,
             begun,
@@ -184,7 +184,6 @@ impl Engine {
             }
         };
         let run = Underway {
-            id,
             slug,
             lock,
             begun,
@@ -211,7 +210,6 @@ impl Engine {
             return Ok(None);
         };
         let run = Underway {
-            id,
             slug,
             lock,
             begun,
@@ -281,58 +279,57 @@ impl Engine {
         }
     }
 
+    /// A step is done; a test may want it to have failed.
+    fn reach(&self, sync: &str, step: &str) -> Result<(), Error> {
+        fault::point(step).map_err(|source| Error::Io {
+            path: run::lock::folder(self.state(), sync),
+            source,
+        })
+    }
+
     /// Runs with the lock held, from the catalog's first word of it to its last.
     async fn record(&self, run: Underway<'_>, options: RunOptions, control: Control) -> Result<Report, Error> {
         let catalog = self.catalog();
         let Underway {
-            id,
             slug,
             lock,
             begun,
             job,
             canceller,
         } = run;
+        self.reach(slug, "run-listed")?;
         let renamed = self.identify(slug, &lock, matches!(job, Job::Rebaseline) || options.new);
         let note = catalog.find_sync(slug)?.and_then(|row| row.ledger);
         let mut request = self.request(slug, lock, begun.run.number, note, options, control);
         // Its own order says it by a token, with which the ledger knows whether it was begun.
         request.options.full_resync &= begun.orders.is_empty();
         take(&mut request, &begun.orders);
-        let finished = loop {
-            if let Err(error) = &renamed {
-                break refused(slug, request.number, error);
-            }
-            let finished = match job {
-                Job::Run => run::run(request.clone()).await,
-                Job::Rebaseline => run::rebaseline(request.clone()).await,
-            };
-            // The catalog was lost or restored; the ledger knows better how many runs there were.
-            let Some(last) = finished.number_taken else {
-                break finished;
-            };
-            catalog.renumber_run(begun.run.id, last + 1)?;
-            request.number = last + 1;
+        let finished = match (&renamed, job) {
+            (Err(error), _) => refused(slug, request.number, error),
+            (Ok(()), Job::Run) => run::run(request.clone()).await,
+            (Ok(()), Job::Rebaseline) => run::rebaseline(request.clone()).await,
         };
+        if finished.report.number != begun.run.number {
+            // The catalog was lost or restored; the ledger knows better how many runs there were.
+            catalog.renumber_run(begun.run.id, finished.report.number)?;
+        }
         let settle = settle(&finished, &begun, canceller);
         let Finished {
             mut report,
-            note,
             record,
             planned,
-            ..
         } = finished;
         report.notes.splice(0..0, told(&begun));
         report.notes.extend(left(&report, planned, &begun));
-        if let Some(note) = note {
-            catalog.note_ledger(id, &note)?;
-        }
         if let Some(record) = record {
-            let folder = record::folder(request.lock.folder(), request.number);
+            let folder = record::folder(request.lock.folder(), report.number);
             tokio::task::spawn_blocking(move || record.write(&folder))
                 .await
                 .map_err(|error| Error::Broken(error.to_string()))??;
         }
+        self.reach(slug, "record-written")?;
         catalog.end_run(begun.run.id, &report, settle, Utc::now())?;
+        self.reach(slug, "run-ended")?;
         // The lock is let go last.
         drop(request);
         Ok(report)
@@ -352,15 +349,12 @@ fn refused(sync: &str, number: u64, error: &Error) -> Finished {
             notes: Vec::new(),
         },
         planned: false,
-        note: None,
         record: None,
-        number_taken: None,
     }
 }
 
 /// A run that has begun.
 struct Underway<'a> {
-    id: i64,
     slug: &'a str,
     lock: SyncLock,
     begun: Begun,

@@ -8,7 +8,9 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::journal::{Entry, JournalError, Span, State};
+use crate::destination::Destination;
+use crate::fault;
+use crate::journal::{Entry, Journal, JournalError, Span, State};
 use crate::operation::Change;
 use crate::outcome::{Failure, Outcome};
 use crate::project::sync::Threshold;
@@ -159,8 +161,8 @@ impl<'a> Course<'a> {
         self.in_flight.insert(flight, lot.split());
         self.flights.push(Box::pin(async move {
             let spans = Span::gather(lot.operations().iter().map(|operation| operation.ordinal));
-            let result = match journal.append(Entry::Attempt { spans }).await {
-                Ok(()) => Ok(destination.write(lot.operations()).await),
+            let result = match attempt(journal, spans).await {
+                Ok(()) => Ok(write(destination, &lot).await),
                 Err(error) => Err(error),
             };
             Written { flight, lot, result }
@@ -223,7 +225,9 @@ impl<'a> Course<'a> {
         }
         let journal = self.delivery.journal;
         self.journaling.push(Box::pin(async move {
-            let result = journal.append(outcomes(&verdicts)).await;
+            let result = journal.append(outcomes(&verdicts)).await.and_then(|()| {
+                fault::point("outcomes-journaled").map_err(|error| JournalError::Closed(error.to_string()))
+            });
             Journaled { verdicts, result }
         }));
     }
@@ -286,6 +290,20 @@ impl<'a> Course<'a> {
             self.settle(lot.give_up("the run stopped before another attempt"));
         }
     }
+}
+
+/// Makes an attempt durable. A process that was suspended meanwhile may have lost its place (rule 30).
+async fn attempt(journal: &Journal, spans: Vec<Span>) -> Result<(), JournalError> {
+    journal.append(Entry::Attempt { spans }).await?;
+    fault::point("attempt-journaled")
+        .and_then(|()| journal.check_place())
+        .map_err(|error| JournalError::Closed(error.to_string()))
+}
+
+async fn write(destination: &dyn Destination, lot: &Lot) -> Result<Vec<Outcome>, Failure> {
+    let answer = destination.write(lot.operations()).await;
+    fault::point("batch-answered").map_err(|error| Failure::Uncertain(error.to_string()))?;
+    answer
 }
 
 /// The journal's form of what was settled.

@@ -1,22 +1,42 @@
 //! Writing: one thread that gathers what has come, writes it, makes it durable once and answers everybody.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::frame::{self, Payload};
 use super::{Entry, Header, JournalError};
+use crate::durable::{self, Held};
+use crate::fault;
 
 /// Entries that wait for the writer at most; further ones hold their senders back.
 const WAITING_MAX: usize = 256;
 
 /// A journal that is being written. Dropping it closes the file.
 pub struct Journal {
+    place: Place,
     sender: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
+}
+
+/// The journal's file, and the lock under which it is written.
+#[derive(Clone)]
+struct Place {
+    journal: Arc<Held>,
+    lock: Option<Arc<Held>>,
+}
+
+impl Place {
+    fn check(&self) -> std::io::Result<()> {
+        self.lock
+            .iter()
+            .chain([&self.journal])
+            .try_for_each(|held| held.check())
+    }
 }
 
 struct Request {
@@ -30,20 +50,31 @@ impl Journal {
     /// # Errors
     /// When it is there already, or cannot be written.
     pub fn create(path: &Path, header: &Header) -> Result<Self, JournalError> {
+        Self::create_under(path, header, None)
+    }
+
+    /// As [`create`](Self::create), under a lock: once another file is in the lock's place, or in the journal's, nothing
+    /// more is written, and no append succeeds (rule 30).
+    pub(crate) fn create_under(path: &Path, header: &Header, lock: Option<Arc<Held>>) -> Result<Self, JournalError> {
         let io = |source| io(path, source);
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(path).map_err(io)?;
+        fault::journal_durable(path, 0);
+        let place = Place {
+            journal: Arc::new(Held::new(file, path.to_owned())),
+            lock,
+        };
         let mut tail = Tail {
-            file,
+            place: place.clone(),
             path: path.to_owned(),
             durable: 0,
         };
         tail.append(&[serde_json::to_value(header).map_err(|error| io(error.into()))?])?;
         if let Some(folder) = path.parent() {
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
+            durable::names(folder).map_err(io)?;
         }
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         let writer = std::thread::Builder::new()
@@ -51,6 +82,7 @@ impl Journal {
             .spawn(move || write(tail, receiver))
             .map_err(io)?;
         Ok(Self {
+            place,
             sender: Some(sender),
             writer: Some(writer),
         })
@@ -66,6 +98,11 @@ impl Journal {
         let sender = self.sender.as_ref().ok_or_else(gone)?;
         sender.send(Request { entry, answer }).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
+    }
+
+    /// Whether everybody else still finds what is written here.
+    pub(crate) fn check_place(&self) -> std::io::Result<()> {
+        self.place.check()
     }
 }
 
@@ -111,7 +148,7 @@ fn write(mut tail: Tail, mut receiver: mpsc::Receiver<Request>) {
 
 /// The end of the file.
 struct Tail {
-    file: File,
+    place: Place,
     path: PathBuf,
     durable: u64,
 }
@@ -128,15 +165,27 @@ impl Tail {
             .map_err(|error| io(&self.path, error.into()))?;
             frame::write(&payload, &mut bytes);
         }
-        let written = self.file.write_all(&bytes).and_then(|()| self.file.sync_data());
+        self.check_place()?;
+        let mut file = &self.place.journal.file;
+        let written = file
+            .write_all(&bytes)
+            .and_then(|()| fault::point("entries-written"))
+            .and_then(|()| file.sync_data());
         if let Err(error) = written {
             // Half a group must not stand before a later one; nothing later is written, but a reader sees less noise.
-            let _ = self.file.set_len(self.durable);
-            let _ = self.file.seek(SeekFrom::Start(self.durable));
+            let _ = file.set_len(self.durable);
+            let _ = file.seek(SeekFrom::Start(self.durable));
             return Err(io(&self.path, error));
         }
         self.durable += bytes.len() as u64;
-        Ok(())
+        fault::journal_durable(&self.path, self.durable);
+        fault::point("entries-durable").map_err(|error| io(&self.path, error))?;
+        // Once more: whoever took the place before this was durable may have read the journal without it.
+        self.check_place()
+    }
+
+    fn check_place(&self) -> Result<(), JournalError> {
+        self.place.check().map_err(|error| io(&self.path, error))
     }
 }
 

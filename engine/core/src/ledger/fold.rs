@@ -1,6 +1,7 @@
 //! Folding: the outcomes of a plan become entries, in one transaction that also closes the plan (rules 1 to 4, 12, 20).
 
-use crate::journal::{Reader, State};
+use crate::fault;
+use crate::journal::{JournalError, Reader, State};
 use crate::mapping::Layout;
 use crate::operation::Change;
 use crate::project::sync::Mode;
@@ -62,12 +63,34 @@ impl Ledger {
     /// # Errors
     /// When the journal is damaged, or what DuckDB says; then the ledger is as before.
     pub fn fold(&mut self, connection: &mut Connection, journal: Option<Reader>) -> Result<Folded, LedgerError> {
+        self.close(connection, |plan| {
+            // A journal of an earlier plan says nothing of this one.
+            let journal = journal.filter(|reader| reader.header().sequence == plan.sequence);
+            Verdicts::read(journal, plan.operations.total())
+        })
+    }
+
+    /// Closes the open plan, if there is one, though its journal is gone: each of its operations may have been applied.
+    ///
+    /// # Errors
+    /// What DuckDB says; then the ledger is as before.
+    pub(crate) fn doubt(&mut self, connection: &mut Connection) -> Result<Option<Folded>, LedgerError> {
+        if self.meta().is_none_or(|meta| meta.plan.is_none()) {
+            return Ok(None);
+        }
+        self.close(connection, |plan| Ok(Verdicts::unknown(plan.operations.total())))
+            .map(Some)
+    }
+
+    fn close(
+        &mut self,
+        connection: &mut Connection,
+        verdicts: impl FnOnce(&OpenPlan) -> Result<Verdicts, JournalError>,
+    ) -> Result<Folded, LedgerError> {
         let nothing = || LedgerError::Damaged("it has no plan to fold".into());
         let mut meta = self.meta().cloned().ok_or_else(nothing)?;
         let plan = meta.plan.take().ok_or_else(nothing)?;
-        // A journal of an earlier plan says nothing of this one.
-        let journal = journal.filter(|reader| reader.header().sequence == plan.sequence);
-        let verdicts = Verdicts::read(journal, plan.operations.total())?;
+        let verdicts = verdicts(&plan)?;
         let folded = connection.transaction(|connection| {
             Fold {
                 connection,
@@ -76,9 +99,12 @@ impl Ledger {
                 verdicts: &verdicts,
             }
             .run()
-        })?;
+            .and_then(|folded| reach("fold-written").map(|()| folded))
+        });
+        let folded = folded.map_err(LedgerError::if_damaged)?;
         tables::drop_temporary(connection, &["verdicts"])?;
         self.set(meta);
+        reach("fold-committed")?;
         Ok(folded)
     }
 }
@@ -358,6 +384,11 @@ impl Fold<'_> {
         ))?;
         Ok(open == Some(false))
     }
+}
+
+/// A step is done; a test may want it to have failed.
+fn reach(step: &str) -> Result<(), LedgerError> {
+    Ok(fault::point(step).map_err(|error| JournalError::Closed(error.to_string()))?)
 }
 
 fn verdicts() -> String {

@@ -64,14 +64,23 @@ pub(super) struct Exception<'a> {
 }
 
 impl Verdicts {
-    /// Reads a journal to its end; without one nothing was sent.
-    pub(super) fn read(reader: Option<Reader>, operations: u64) -> Result<Self, JournalError> {
+    /// Nobody knows what was sent.
+    pub(super) fn unknown(operations: u64) -> Self {
+        Self::all(Verdict::Unknown, operations)
+    }
+
+    fn all(verdict: Verdict, operations: u64) -> Self {
         let count = usize::try_from(operations).unwrap_or(usize::MAX);
-        let mut verdicts = Self {
-            verdicts: vec![Verdict::Aborted; count],
+        Self {
+            verdicts: vec![verdict; count],
             details: BTreeMap::new(),
             finished: false,
-        };
+        }
+    }
+
+    /// Reads a journal to its end; without one nothing was sent.
+    pub(super) fn read(reader: Option<Reader>, operations: u64) -> Result<Self, JournalError> {
+        let mut verdicts = Self::all(Verdict::Aborted, operations);
         let Some(mut reader) = reader else {
             return Ok(verdicts);
         };

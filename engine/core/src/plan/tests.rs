@@ -255,7 +255,7 @@ impl World {
         let _ = std::fs::remove_file(self.journal_path());
         ledger.bind(connection, &self.binding(), &projection.layout)?;
         *self.run.borrow_mut() += 1;
-        prepare(connection, ledger, &self.request(&projection), None)
+        prepare(connection, ledger, &self.request(&projection), None, &mut |_| Ok(()))
     }
 
     fn request<'a>(&'a self, projection: &'a Projection) -> Request<'a> {
@@ -319,7 +319,7 @@ impl World {
 
     fn journal(&self, planned: &Planned, operations: &[Operation], answer: &impl Fn(&Operation) -> Answer) {
         let header = Header {
-            format: crate::journal::FORMAT,
+            format: journal::FORMAT,
             incarnation: planned.incarnation().to_owned(),
             run: *self.run.borrow(),
             sequence: planned.sequence(),

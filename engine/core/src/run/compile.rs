@@ -1,6 +1,7 @@
 //! Compile: from project files to an instance with ledger and sources, a checked model, and an opened destination.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -103,7 +104,7 @@ pub fn compile(request: &RunRequest, access: Access, secrets: Secrets) -> Result
         Access::None => Ledger::default(),
         Access::Read => Ledger::open(&warehouse, &path, false, note)?,
         Access::Write => Ledger::open(&warehouse, &path, true, note)?,
-        Access::Restate => match Ledger::open(&warehouse, &path, true, None) {
+        Access::Restate => match readable(&warehouse, &path) {
             Err(LedgerError::Damaged(why)) => {
                 // Let go of the file before it is moved.
                 warehouse = Warehouse::open(&options)?;
@@ -141,6 +142,14 @@ pub fn compile(request: &RunRequest, access: Access, secrets: Secrets) -> Result
         pinned,
         set_aside,
     })
+}
+
+/// Opens a ledger of which everything can be read.
+fn readable(warehouse: &Warehouse, path: &Path) -> Result<Ledger, LedgerError> {
+    let ledger = Ledger::open(warehouse, path, true, None)?;
+    // A connection of its own, so that none keeps the file that is set aside.
+    ledger.verify(&warehouse.connect()?)?;
+    Ok(ledger)
 }
 
 /// Opens the sync's destination, with its configuration checked against the plugin's schema.

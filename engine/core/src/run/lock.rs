@@ -3,11 +3,13 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::durable::{self, Held};
 use crate::private;
 
 /// How long somebody who only looks is waited for.
@@ -19,7 +21,7 @@ const LOOK_MAX: Duration = Duration::from_secs(1);
 pub struct SyncLock {
     folder: PathBuf,
     /// Locked as long as it is open.
-    _file: File,
+    file: Arc<Held>,
 }
 
 /// Who holds a lock.
@@ -60,12 +62,13 @@ impl SyncLock {
     /// What the operating system says.
     pub fn ask(state: &Path, sync: &str, by: &str) -> std::io::Result<Asked> {
         let folder = folder(state, sync);
-        private::folder(&folder)?;
+        durable::folder(&folder)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(folder.join("lock"))?;
+        let path = folder.join("lock");
+        let mut file = options.open(&path)?;
         let asked = Instant::now();
         while let Err(error) = file.try_lock() {
             if let std::fs::TryLockError::Error(error) = error {
@@ -90,7 +93,8 @@ impl SyncLock {
         file.rewind()?;
         file.write_all(serde_json::to_string(&holder)?.as_bytes())?;
         close(&folder)?;
-        Ok(Asked::Held(Self { folder, _file: file }))
+        let file = Arc::new(Held::new(file, path));
+        Ok(Asked::Held(Self { folder, file }))
     }
 
     /// Looks whether somebody has the lock of a sync, and who; nothing where it is free. Keeps nobody from getting it.
@@ -116,14 +120,29 @@ impl SyncLock {
 
     /// The lock of a copy of a sync's state, which nobody else knows of.
     pub(crate) fn of_copy(folder: PathBuf) -> std::io::Result<Self> {
-        let file = private::file(&folder.join("lock"))?;
-        Ok(Self { folder, _file: file })
+        let path = folder.join("lock");
+        let file = Arc::new(Held::new(private::file(&path)?, path));
+        Ok(Self { folder, file })
     }
 
     /// The sync's state folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Whether it still keeps everybody else out. It does not where another file was put in its place, for example with a
+    /// state folder that was restored while this process was suspended (rule 30).
+    ///
+    /// # Errors
+    /// That it does not.
+    pub fn check(&self) -> std::io::Result<()> {
+        self.file.check()
+    }
+
+    /// The lock's file, for whoever writes under it.
+    pub(crate) fn held(&self) -> Arc<Held> {
+        Arc::clone(&self.file)
     }
 
     /// The ledger's file.

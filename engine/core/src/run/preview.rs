@@ -14,8 +14,11 @@ use crate::plan::{self, Invalid, Sample};
 use crate::report::Counts;
 use crate::warehouse::Connection;
 
+use super::claims::check_claim;
 use super::compile::{self, Access, Compiled};
-use super::{RunError, RunRequest, accepted, bind, blocking, check_claim, compiled, interruptible, open, run_info};
+use super::desk::{accepted, bind};
+use super::work::{blocking, interruptible};
+use super::{RunError, RunRequest, compiled, numbered, open, run_info};
 
 /// What a preview shows besides counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +60,7 @@ pub async fn preview(request: RunRequest, options: PreviewOptions, file: Option<
         pinned,
         ..
     } = compiled(&request, Access::Read).await?;
+    let request = numbered(&request, &opened.ledger);
     let interrupter = opened.warehouse.interrupter();
     let (destination, projection) = open(&request, projection, Some(run_info(&request))).await?;
     let target = destination.target().clone();
@@ -76,7 +80,6 @@ pub async fn preview(request: RunRequest, options: PreviewOptions, file: Option<
             &projection.layout,
             accepted(&job),
         )?;
-        let number = ledger.meta().map_or(job.number, |meta| job.number.max(meta.run + 1));
         let planned = plan::preview(
             &mut connection,
             &ledger,
@@ -84,7 +87,7 @@ pub async fn preview(request: RunRequest, options: PreviewOptions, file: Option<
                 projection: &projection,
                 sync: compile::sync(&job.project, &job.sync)?,
                 target: &target,
-                run: number,
+                run: job.number,
                 full_resync: job.options.full_resync,
                 orders: &job.options.orders,
                 force: job.options.force,
@@ -96,7 +99,7 @@ pub async fn preview(request: RunRequest, options: PreviewOptions, file: Option<
         let (ledger, fingerprint) = plan::basis_of(&connection, &ledger, &planned)?;
         let basis = Basis {
             sync: job.sync.clone(),
-            run: number,
+            run: job.number,
             configuration,
             ledger,
             operations: planned.counts.planned,

@@ -1,7 +1,9 @@
 //! Whole runs toward a destination in memory: real project files, real DuckDB, real journal and ledger.
 
 mod crm;
+mod damage;
 mod faults;
+mod lost;
 mod world;
 
 use crate::report::{Split, Status};

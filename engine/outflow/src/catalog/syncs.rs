@@ -69,10 +69,10 @@ impl Catalog {
     ///
     /// # Errors
     /// When the catalog cannot be written.
-    pub fn note_ledger(&self, sync: i64, note: &Note) -> Result<(), CatalogError> {
+    pub fn note_ledger(&self, sync: &str, note: &Note) -> Result<(), CatalogError> {
         self.write(|tx| {
             tx.execute(
-                "UPDATE syncs SET ledger_incarnation = ?, ledger_sequence = ?, ledger_rows = ? WHERE id = ?",
+                "UPDATE syncs SET ledger_incarnation = ?, ledger_sequence = ?, ledger_rows = ? WHERE slug = ?",
                 params![note.incarnation, stored(note.sequence), stored(note.rows), sync],
             )
         })

@@ -104,7 +104,7 @@ fn rule_07_the_ledgers_last_commit_is_noted() {
         sequence: 7,
         rows: 1_000,
     };
-    catalog.note_ledger(sync.id, &note).unwrap();
+    catalog.note_ledger("a", &note).unwrap();
     assert_eq!(catalog.find_sync("a").unwrap().unwrap().ledger, Some(note));
 }
 

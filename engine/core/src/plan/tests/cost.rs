@@ -93,7 +93,14 @@ fn a_million_rows_of_fifteen_columns() {
             .unwrap();
         *world.run.borrow_mut() += 1;
         let planned = timed("prepare", || {
-            prepare(&mut connection, &mut ledger, &world.request(&projection), None).unwrap()
+            prepare(
+                &mut connection,
+                &mut ledger,
+                &world.request(&projection),
+                None,
+                &mut |_| Ok(()),
+            )
+            .unwrap()
         });
         println!("run {run}: {:?} shortcut {}", planned.counts, planned.shortcut);
         if !planned.deliver {
@@ -112,7 +119,7 @@ fn a_million_rows_of_fifteen_columns() {
         });
         drop(source);
         let header = Header {
-            format: crate::journal::FORMAT,
+            format: journal::FORMAT,
             incarnation: planned.incarnation().into(),
             run,
             sequence: planned.sequence(),

@@ -238,6 +238,44 @@ fn rule_07_a_ledger_of_before_takes_over_its_place() {
     assert_eq!(ledger.meta().unwrap().target, world.binding().target);
 }
 
+/// As the first version left it, with a plan under way.
+#[test]
+fn rule_08_a_ledger_of_an_older_format_is_migrated_with_what_is_in_flight() {
+    let mut world = World::new();
+    world.rows("(1, 'a', 10), (2, 'b', 20)").run();
+    world
+        .rows("(1, 'a', 11), (2, 'b', 20), (3, 'c', 30)")
+        .run_until(of(Answer::Silence, "3"), false)
+        .unwrap();
+    {
+        let warehouse = world.warehouse();
+        let ledger = world.open(&warehouse, None).unwrap();
+        let mut meta = serde_json::to_value(ledger.meta().unwrap()).unwrap();
+        let meta = meta.as_object_mut().unwrap();
+        meta.insert("format".into(), 1.into());
+        for later in ["mapping", "former", "resynced", "plugin"] {
+            assert!(meta.remove(later).is_some());
+        }
+        let text = crate::warehouse::quote::text(&serde_json::to_string(meta).unwrap());
+        let connection = warehouse.connect().unwrap();
+        connection
+            .execute(&format!(
+                "ALTER TABLE {ENTRIES} DROP COLUMN mapping; ALTER TABLE {PLAN} DROP COLUMN mapping; \
+                 UPDATE ledger.main.meta SET state = {text}"
+            ))
+            .unwrap();
+    }
+    // Who only reads, changes nothing.
+    let error = Ledger::open(&world.warehouse(), &world.ledger_path(), false, None).unwrap_err();
+    assert!(matches!(error, LedgerError::ToMigrate { format: 1 }), "{error}");
+    let next = world.run();
+    assert_eq!(next.heads(), ["upsert 3"]);
+    assert_eq!(world.entries().len(), 3);
+    let warehouse = world.warehouse();
+    let ledger = world.open(&warehouse, None).unwrap();
+    assert_eq!(ledger.meta().unwrap().format, 2);
+}
+
 #[test]
 fn rule_08_a_newer_ledger_is_refused() {
     let mut world = World::new();

@@ -27,6 +27,7 @@ struct Kept {
     records: BTreeMap<String, Value>,
     answers: BTreeMap<String, Answer>,
     sent: Vec<String>,
+    ids: Vec<String>,
     bodies: Vec<String>,
     /// Batches until the destination stalls for ever.
     stall_after: Option<usize>,
@@ -70,6 +71,11 @@ impl Crm {
     /// What came since the last call: kind and match value.
     pub fn take_sent(&self) -> Vec<String> {
         std::mem::take(&mut self.kept().sent)
+    }
+
+    /// The idempotency keys of all that came.
+    pub fn ids(&self) -> Vec<String> {
+        self.kept().ids.clone()
     }
 
     pub fn take_bodies(&self) -> Vec<String> {
@@ -189,6 +195,7 @@ impl Kept {
     fn take(&mut self, operation: &Operation) -> Outcome {
         let place = operation.match_value.clone();
         self.sent.push(format!("{} {place}", operation.kind));
+        self.ids.push(operation.idempotency_key.clone());
         let answer = self.answers.get(&place).copied().unwrap_or(Answer::Accept);
         if answer == Answer::Reject {
             return Outcome::Rejected(Rejection {

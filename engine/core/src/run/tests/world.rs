@@ -1,7 +1,7 @@
 //! A project in a folder, a destination in memory, and what a catalog remembers between runs.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use super::crm::Crm;
@@ -10,7 +10,7 @@ use crate::ledger::Note;
 use crate::project::Project;
 use crate::report::Control;
 use crate::run::lock::{self, Asked, SyncLock};
-use crate::run::{Claims, Finished, Preview, PreviewOptions, RunError, RunOptions, RunRequest};
+use crate::run::{Claims, Finished, Notes, Preview, PreviewOptions, RunError, RunOptions, RunRequest};
 
 const SYNC: &str = "people-to-crm";
 
@@ -27,12 +27,38 @@ impl Claims for Alone {
     }
 }
 
+/// What is noted of the ledger.
+#[derive(Default)]
+pub struct Kept {
+    note: Mutex<Option<Note>>,
+    fail_after: Mutex<Option<usize>>,
+}
+
+impl Kept {
+    /// How many notes are taken before none can be any more.
+    pub fn fail_after(&self, notes: Option<usize>) {
+        *self.fail_after.lock().unwrap() = notes;
+    }
+}
+
+impl Notes for Kept {
+    fn committed(&self, _: &str, note: &Note) -> Result<(), String> {
+        match self.fail_after.lock().unwrap().as_mut() {
+            Some(0) => return Err("no space".to_owned()),
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        *self.note.lock().unwrap() = Some(note.clone());
+        Ok(())
+    }
+}
+
 pub struct World {
     folder: tempfile::TempDir,
     sync: String,
     mappings: String,
     pub crm: Crm,
-    pub note: Option<Note>,
+    pub kept: Arc<Kept>,
     pub options: RunOptions,
     pub control: Control,
     number: u64,
@@ -46,7 +72,7 @@ impl World {
             sync: sync.to_owned(),
             mappings: "mappings: [{from: name, to: name}]".to_owned(),
             crm: Crm::default(),
-            note: None,
+            kept: Arc::default(),
             options: RunOptions::default(),
             control: Control::default(),
             number: 0,
@@ -104,6 +130,28 @@ impl World {
         lock::folder(&self.state(), SYNC).join("ledger.duckdb")
     }
 
+    pub fn journal(&self) -> PathBuf {
+        lock::folder(&self.state(), SYNC).join("journal")
+    }
+
+    /// Puts that in the ledger's place, as if it had just been noted, and nothing else had ever been.
+    pub fn restore(&self, (ledger, note): (&[u8], &Note)) {
+        let folder = self.ledger().parent().unwrap().to_owned();
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() && path.file_name() != Some("lock".as_ref()) {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+        std::fs::write(self.ledger(), ledger).unwrap();
+        *self.kept.note.lock().unwrap() = Some(note.clone());
+    }
+
+    /// What is noted of the ledger.
+    pub fn note(&self) -> Option<Note> {
+        self.kept.note.lock().unwrap().clone()
+    }
+
     fn state(&self) -> PathBuf {
         self.folder.path().join(".outflow")
     }
@@ -123,7 +171,8 @@ impl World {
             number: self.number,
             started: SystemTime::now(),
             options: std::mem::take(&mut self.options),
-            note: self.note.clone(),
+            note: self.note(),
+            notes: Arc::clone(&self.kept) as Arc<dyn Notes>,
             claims: Arc::new(Alone),
             control: self.control.clone(),
             extensions: Vec::new(),
@@ -137,15 +186,11 @@ impl World {
     }
 
     pub async fn run(&mut self) -> Finished {
-        let finished = crate::run::run(self.request()).await;
-        self.note.clone_from(&finished.note);
-        finished
+        crate::run::run(self.request()).await
     }
 
     pub async fn rebaseline(&mut self) -> Finished {
-        let finished = crate::run::rebaseline(self.request()).await;
-        self.note.clone_from(&finished.note);
-        finished
+        crate::run::rebaseline(self.request()).await
     }
 
     pub async fn preview(&mut self) -> Result<Preview, RunError> {
