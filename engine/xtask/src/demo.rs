@@ -55,12 +55,13 @@ pub fn build(root: &Path) -> Result<()> {
     )
 }
 
-/// The benchmark, with the binary of this build.
-pub fn bench(root: &Path) -> Result<()> {
+/// The benchmark, or those parts of it, with the binary of this build.
+pub fn bench(root: &Path, parts: &[String]) -> Result<()> {
     build(root)?;
     let built = target(root).join("debug");
     let mut command = Command::new(built.join("bench"));
-    tool::show(command.arg(built.join("outflow")).arg(target(root).join("bench")))
+    command.arg(built.join("outflow")).arg(target(root).join("bench"));
+    tool::show(command.args(parts))
 }
 
 struct Demo {
