@@ -26,6 +26,7 @@ cargo xtask COMMAND, each doing all set-up that is missing
             wear, journal, and large, which takes half an hour and 20 GB of disk
   plugins   build the plugins of this repository into target/plugins; with --path DIR the plugin of that folder,
             a crate of one's own, into DIR/target/plugins
+  faults    build the binary that the crash tests kill, suspend and starve
   test      check the formatting, build the plugins and run every test
   lint      the licences of dependencies; clippy and the documentation, both without a warning
 ";
@@ -64,6 +65,9 @@ fn run(arguments: &[String]) -> Result<()> {
         "demo" => setup::native(&root)
             .and_then(|()| components::build(&root))
             .and_then(|_| demo::run(&root)),
+        "faults" => setup::native(&root)
+            .and_then(|()| demo::build_faults(&root))
+            .and_then(|()| demo::build(&root)),
         "test" => setup::native(&root).and_then(|()| checks::test(&root)),
         "lint" => setup::native(&root).and_then(|()| checks::lint(&root)),
         "help" | "--help" | "-h" => {
