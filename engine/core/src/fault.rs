@@ -61,8 +61,12 @@ mod on {
     use std::path::Path;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
 
     use rustix::process::{Signal, getpid, kill_process};
+
+    /// After which a signal has reached every thread.
+    const MOMENT: Duration = Duration::from_millis(200);
 
     struct Fault {
         point: String,
@@ -99,6 +103,8 @@ mod on {
 
     fn die(signal: Signal) -> io::Result<()> {
         kill_process(getpid(), signal)?;
+        // The signal reaches this thread a moment later than the process.
+        std::thread::sleep(MOMENT);
         Ok(())
     }
 

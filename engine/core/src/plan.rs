@@ -180,6 +180,7 @@ fn refused<T>(message: String) -> Result<T, PlanError> {
 fn rules_of<'a>(layout: &'a Layout, sync: &Sync, target: &Target) -> Rules<'a> {
     Rules {
         layout,
+        rows: diff::DESIRED,
         entries: ENTRIES,
         unsettled: UNSETTLED,
         proposed: None,
@@ -496,9 +497,11 @@ fn compare(
         proposed: (meta.sequence > 0).then_some(PROPOSED),
         ..resync.rules(request, &at.layout)
     };
-    let mut desired = diff::desired(
+    let narrows = diff::narrows(&rules) && tables::count(connection, &at.entries)? > 0;
+    let (mut desired, sketch) = diff::desired(
         connection,
         &request.projection.identities(&source.relation(request.projection)),
+        narrows,
     )?;
     let mut counts = Counts {
         queried: desired.fingerprint.rows,
@@ -516,8 +519,12 @@ fn compare(
             at,
         })));
     }
-    desired.validate(connection, &at.layout)?;
-    let mut tally = diff::changes(connection, &rules)?;
+    let narrowed = match sketch {
+        Some(sketch) => diff::narrow(connection, &rules, sketch)?,
+        None => false,
+    };
+    desired.validate(connection, &at.layout, narrowed)?;
+    let mut tally = diff::changes(connection, &rules, narrowed)?;
     let mut notes = Vec::new();
     let removed = guard::Removals::read(connection, &at, meta, &tally)?;
     let approved = removed.approved(connection, &at, meta, request.allow)?;

@@ -20,7 +20,8 @@ pub fn test(root: &Path) -> Result<()> {
                 .env("CARGO_TARGET_DIR", plugins.join("target")),
         )?;
     }
-    // The end-to-end tests run the binary.
+    // The end-to-end tests run the binaries.
+    demo::build_faults(root)?;
     demo::build(root)?;
     tool::show(tool::cargo().args(["test", "--workspace"]).current_dir(root))
 }

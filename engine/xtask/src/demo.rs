@@ -55,12 +55,35 @@ pub fn build(root: &Path) -> Result<()> {
     )
 }
 
-/// The benchmark, with the binary of this build.
-pub fn bench(root: &Path) -> Result<()> {
+/// The binary that tests kill at named points, as `outflow-faults` beside the ordinary one. That must be built after it,
+/// for cargo gives both one name.
+pub fn build_faults(root: &Path) -> Result<()> {
+    let arguments = [
+        "build",
+        "--workspace",
+        "--bin",
+        "outflow",
+        "--features",
+        "outflow-cli/faults",
+        "--quiet",
+    ];
+    // Not optimised, as that would take longer than all that is done with it.
+    let fast = ("CARGO_PROFILE_DEV_OPT_LEVEL", "0");
+    tool::show(tool::cargo().args(arguments).env(fast.0, fast.1).current_dir(root))?;
+    let built = target(root).join("debug");
+    // Not written over: a test may be running it.
+    let next = built.join("outflow-faults.next");
+    fs::copy(built.join("outflow"), &next)?;
+    Ok(fs::rename(next, built.join("outflow-faults"))?)
+}
+
+/// The benchmark, or those parts of it, with the binary of this build.
+pub fn bench(root: &Path, parts: &[String]) -> Result<()> {
     build(root)?;
     let built = target(root).join("debug");
     let mut command = Command::new(built.join("bench"));
-    tool::show(command.arg(built.join("outflow")).arg(target(root).join("bench")))
+    command.arg(built.join("outflow")).arg(target(root).join("bench"));
+    tool::show(command.args(parts))
 }
 
 struct Demo {

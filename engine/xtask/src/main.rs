@@ -22,9 +22,11 @@ cargo xtask COMMAND, each doing all set-up that is missing
   setup     fetch or build what the workspace needs: the DuckDB library, its extensions, a compiler for plugins, and
             the repository's own plugins
   demo      sync an aircraft registry three times
-  bench     a million rows against the physical floor
+  bench     what the engine costs against the physical floor, some minutes; or parts of it by name: sync, scale,
+            wear, journal, and large, which takes half an hour and 20 GB of disk
   plugins   build the plugins of this repository into target/plugins; with --path DIR the plugin of that folder,
             a crate of one's own, into DIR/target/plugins
+  faults    build the binary that the crash tests kill, suspend and starve
   test      check the formatting, build the plugins and run every test
   lint      the licences of dependencies; clippy and the documentation, both without a warning
 ";
@@ -47,6 +49,13 @@ fn run(arguments: &[String]) -> Result<()> {
     {
         return components::build_at(&root, Path::new(folder)).map(drop);
     }
+    if let [command, parts @ ..] = arguments
+        && command == "bench"
+    {
+        setup::native(&root)?;
+        components::build(&root)?;
+        return demo::bench(&root, parts);
+    }
     let [command] = arguments else {
         bail!("one command is needed\n\n{USAGE}");
     };
@@ -56,9 +65,9 @@ fn run(arguments: &[String]) -> Result<()> {
         "demo" => setup::native(&root)
             .and_then(|()| components::build(&root))
             .and_then(|_| demo::run(&root)),
-        "bench" => setup::native(&root)
-            .and_then(|()| components::build(&root))
-            .and_then(|_| demo::bench(&root)),
+        "faults" => setup::native(&root)
+            .and_then(|()| demo::build_faults(&root))
+            .and_then(|()| demo::build(&root)),
         "test" => setup::native(&root)
             .and_then(|()| setup::sources(&root))
             .and_then(|()| setup::servers(&root))

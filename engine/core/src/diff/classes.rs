@@ -150,15 +150,22 @@ impl Tally {
     }
 }
 
-/// Compares `~desired` with the entries.
-pub(crate) fn changes(connection: &Connection, rules: &Rules<'_>) -> Result<Tally, WarehouseError> {
+/// Compares `~desired` with the entries; `narrowed`, only those of both that may differ.
+pub(crate) fn changes(connection: &Connection, rules: &Rules<'_>, narrowed: bool) -> Result<Tally, WarehouseError> {
     drop_temporary(connection, &["changes"])?;
+    let near = Rules {
+        rows: &temporary("near_rows"),
+        entries: &temporary("near_entries"),
+        ..rules.clone()
+    };
+    let compared = if narrowed { &near } else { rules };
     connection.execute(&format!(
         "CREATE TEMP TABLE {} AS {}",
         temporary("changes"),
-        rules.writes()
+        compared.writes()
     ))?;
-    connection.execute(&format!("INSERT INTO {} {}", temporary("changes"), rules.removals()))?;
+    connection.execute(&format!("INSERT INTO {} {}", temporary("changes"), compared.removals()))?;
+    drop_temporary(connection, &["near_rows", "near_entries"])?;
     rules.spare_what_left(connection)?;
     if rules.mode == Mode::Update {
         rules.wait_after_no_match(connection)?;
@@ -221,7 +228,7 @@ impl Rules<'_> {
              FROM {desired} AS d LEFT JOIN {entries} AS e ON {same} {key_join} WHERE d.fault IS NULL AND ({filter})",
             identity = layout.identity("d."),
             run = self.run,
-            desired = temporary("desired"),
+            desired = self.rows,
             entries = self.entries,
             same = layout.same_entry("e", "d"),
         )
@@ -241,13 +248,14 @@ impl Rules<'_> {
         };
         format!(
             "SELECT {identity}, e.h, 'removed' AS change, {action} AS action, {run}::UBIGINT AS op_run, e.dest_id \
-             FROM (SELECT * FROM {entries} WHERE NOT memory OR {resync}) AS e ANTI JOIN {valid} AS v ON {wanted} \
+             FROM (SELECT * FROM {entries} WHERE NOT memory OR {resync}) AS e \
+             ANTI JOIN (SELECT * FROM {rows} WHERE fault IS NULL) AS v ON {wanted} \
              ANTI JOIN (SELECT * FROM {desired} WHERE fault IS NOT NULL) AS w ON {same_key}{repeated}",
             identity = layout.identity("e."),
             action = self.removal_action(),
             run = self.run,
             resync = self.resync,
-            valid = insert::valid(),
+            rows = self.rows,
             same_key = layout.same_key("w", "e"),
         )
     }

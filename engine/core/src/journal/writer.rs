@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
@@ -21,6 +22,7 @@ pub struct Journal {
     place: Place,
     sender: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
+    durable_writes: Arc<AtomicU64>,
 }
 
 /// The journal's file, and the lock under which it is written.
@@ -71,7 +73,9 @@ impl Journal {
             place: place.clone(),
             path: path.to_owned(),
             durable: 0,
+            durable_writes: Arc::default(),
         };
+        let durable_writes = Arc::clone(&tail.durable_writes);
         tail.append(&[serde_json::to_value(header).map_err(|error| io(error.into()))?])?;
         if let Some(folder) = path.parent() {
             durable::names(folder).map_err(io)?;
@@ -85,7 +89,14 @@ impl Journal {
             place,
             sender: Some(sender),
             writer: Some(writer),
+            durable_writes,
         })
+    }
+
+    /// How often the file was made durable so far; entries that come together share one.
+    #[must_use]
+    pub fn durable_writes(&self) -> u64 {
+        self.durable_writes.load(Ordering::Relaxed)
     }
 
     /// Returns once the entry is durable.
@@ -151,6 +162,7 @@ struct Tail {
     place: Place,
     path: PathBuf,
     durable: u64,
+    durable_writes: Arc<AtomicU64>,
 }
 
 impl Tail {
@@ -178,6 +190,7 @@ impl Tail {
             return Err(io(&self.path, error));
         }
         self.durable += bytes.len() as u64;
+        self.durable_writes.fetch_add(1, Ordering::Relaxed);
         fault::journal_durable(&self.path, self.durable);
         fault::point("entries-durable").map_err(|error| io(&self.path, error))?;
         // Once more: whoever took the place before this was durable may have read the journal without it.

@@ -131,6 +131,15 @@ pub struct Fingerprint {
     pub sums: String,
 }
 
+impl Fingerprint {
+    /// Of so many rows, with the sums of the lower and the upper halves of their hashes.
+    #[must_use]
+    pub fn new(rows: u64, low: u128, high: u128) -> Self {
+        let sums = format!("{low} {high}");
+        Self { rows, sums }
+    }
+}
+
 impl Meta {
     /// The meta of a new ledger.
     pub(super) fn new(incarnation: String, sync: &str, target: &TargetName, layout: &Layout) -> Self {

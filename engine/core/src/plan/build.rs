@@ -196,13 +196,14 @@ fn writes(
         ));
     }
     Ok(format!(
-        "SELECT c.change, '{kind}' AS kind, c.op_run, {identity}, d.h, {images}c.dest_id, {mapping}::UBIGINT AS mapping FROM {rows} AS d \
+        "SELECT c.change, '{kind}' AS kind, c.op_run, {identity}, {hash} AS h, {images}c.dest_id, {mapping}::UBIGINT AS mapping FROM {rows} AS d \
          JOIN {changes} AS c ON {same} WHERE c.action = 'send' AND c.change <> 'removed'",
+        hash = layout.hash("d."),
         mapping = rules.mapping,
         kind = rules.write_kind(),
         identity = layout.identity("d."),
         images = layout.images("d."),
-        rows = projection.rows(&source.relation(projection)),
+        rows = source.relation(projection),
         changes = temporary("changes"),
         same = layout.same_entry("c", "d"),
     ))

@@ -250,8 +250,19 @@ pub(super) fn nulled(
     if entries != Some(true) || at.layout.image.is_empty() {
         return Ok(());
     }
+    let limit = crate::project::sync::Threshold {
+        share: request.sync.guards.max_nulled,
+        rows: NULLED_ROWS_MIN,
+    };
+    let suspects = suspects(connection, at, |nulls| {
+        // Of at least so many rows.
+        limit.is_passed(nulls, if request.target.whole { 0 } else { unchanged })
+    })?;
+    if suspects.is_empty() {
+        return Ok(());
+    }
     let count = |index| format!("count(*) FILTER (WHERE p.i{index} IS NULL AND e.i{index} IS NOT NULL)");
-    let counts: Vec<_> = (0..at.layout.image.len()).map(count).collect();
+    let counts: Vec<_> = suspects.iter().map(count).collect();
     let sql = format!(
         "SELECT count(*), {} FROM {} AS p JOIN {} AS e ON {} WHERE p.change <> 'removed' AND e.h IS NOT NULL",
         counts.join(", "),
@@ -260,7 +271,7 @@ pub(super) fn nulled(
         at.layout.same_entry("p", "e"),
     );
     let read = connection.query_row::<_, WarehouseError>(&sql, |row| {
-        let nulled = (1..=at.layout.image.len()).map(|column| row.get::<u64>(column));
+        let nulled = (1..=suspects.len()).map(|column| row.get::<u64>(column));
         Ok((row.get::<u64>(0)?, nulled.collect::<Result<Vec<_>, _>>()?))
     })?;
     let (changed, nulled) = read.unwrap_or_default();
@@ -269,11 +280,7 @@ pub(super) fn nulled(
     } else {
         changed + unchanged
     };
-    let limit = crate::project::sync::Threshold {
-        share: request.sync.guards.max_nulled,
-        rows: NULLED_ROWS_MIN,
-    };
-    for (index, nulled) in nulled.into_iter().enumerate() {
+    for (index, nulled) in suspects.into_iter().zip(nulled) {
         let name = at.layout.image_name(index);
         let token = format!("nulls-{:08x}", crc32fast::hash(format!("{name} {nulled}").as_bytes()));
         if limit.is_passed(nulled, compared) && !request.allow.contains(&token) {
@@ -289,4 +296,25 @@ pub(super) fn nulled(
         }
     }
     Ok(())
+}
+
+/// The values of the image that are null in so many rows of the plan that the guard may mind: only theirs are compared with
+/// what the entries hold.
+fn suspects(connection: &Connection, at: &Place, may: impl Fn(u64) -> bool) -> Result<Vec<usize>, WarehouseError> {
+    let columns = at.layout.image.len();
+    let counts: Vec<_> = (0..columns)
+        .map(|index| format!("count(*) - count(i{index})"))
+        .collect();
+    let sql = format!(
+        "SELECT {} FROM {} WHERE change <> 'removed'",
+        counts.join(", "),
+        at.plan
+    );
+    let nulls = connection.query_row::<_, WarehouseError>(&sql, |row| {
+        (0..columns)
+            .map(|column| row.get::<u64>(column))
+            .collect::<Result<Vec<_>, _>>()
+    })?;
+    let nulls = nulls.unwrap_or_default().into_iter().enumerate();
+    Ok(nulls.filter(|(_, nulls)| may(*nulls)).map(|(index, _)| index).collect())
 }

@@ -29,8 +29,8 @@ pub fn rebaseline(
     rules.run = request.run;
     // One reading: what is compared is what is kept.
     let source = Source::take_snapshot(connection, projection)?.relation(projection);
-    let mut desired = diff::desired(connection, &projection.identities(&source))?;
-    desired.validate(connection, layout)?;
+    let (mut desired, _) = diff::desired(connection, &projection.identities(&source), false)?;
+    desired.validate(connection, layout, false)?;
     let counts = Counts {
         queried: desired.fingerprint.rows,
         invalid: desired.invalid,

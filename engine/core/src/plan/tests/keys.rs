@@ -14,6 +14,28 @@ fn rule_09_rows_with_null_or_repeated_keys_are_invalid_and_leave_their_entries_a
 }
 
 #[test]
+fn rule_09_a_row_that_repeats_the_key_of_an_unchanged_one_makes_both_invalid() {
+    for mut world in [World::new(), World::matched()] {
+        world.rows("(1, 'a', 10), (2, 'b', 20)").run();
+        let before = world.entries();
+        for repeated in ["(1, 'a', 10)", "(1, 'z', 11)", "(1, 'z', 10)"] {
+            let done = world.rows(&format!("(1, 'a', 10), {repeated}, (2, 'b', 20)")).run();
+            assert_eq!(done.heads(), [""; 0], "{repeated}");
+            assert_eq!((done.planned.counts.invalid, world.entries()), (2, before.clone()));
+        }
+    }
+}
+
+#[test]
+fn rule_14_two_rows_that_exchange_their_values_have_changed() {
+    for mut world in [World::new(), World::matched()] {
+        world.rows("(1, 'a', 10), (2, 'b', 20), (3, 'c', 30)").run();
+        let done = world.rows("(1, 'a', 20), (2, 'b', 10), (3, 'c', 30)").run();
+        assert_eq!((done.heads().len(), done.planned.counts.unchanged), (2, 1));
+    }
+}
+
+#[test]
 fn rule_09_an_invalid_row_is_not_sent_beside_an_entry_that_goes() {
     let mut world = World::matched().mode(Mode::Upsert, OnRemoved::Nothing);
     world.rows("(3, 'c', 3)").run();
