@@ -119,15 +119,15 @@ impl FromStr for Span {
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut left = self.0.as_secs();
-        if left == 0 {
+        let mut rest = self.0.as_secs();
+        if rest == 0 {
             return f.write_str("0s");
         }
-        for (name, unit) in SPAN_UNITS {
-            if left >= unit {
-                write!(f, "{}{name}", left / unit)?;
+        for (unit, seconds) in SPAN_UNITS {
+            if rest >= seconds {
+                write!(f, "{}{unit}", rest / seconds)?;
+                rest %= seconds;
             }
-            left %= unit;
         }
         Ok(())
     }
@@ -188,7 +188,9 @@ mod tests {
     #[test]
     fn lengths_of_time_are_read_and_written() {
         for (text, seconds) in [("15m", 900), ("1h30m", 5400), ("1d", 86_400), ("90s", 90), ("0s", 0)] {
-            assert_eq!(text.parse(), Ok(Span(Duration::from_secs(seconds))), "{text}");
+            let span = Span(Duration::from_secs(seconds));
+            assert_eq!(text.parse(), Ok(span), "{text}");
+            assert_eq!(span.to_string().parse(), Ok(span), "{text}");
         }
         for (seconds, text) in [(900, "15m"), (5400, "1h30m"), (90_061, "1d1h1m1s"), (0, "0s")] {
             assert_eq!(Span(Duration::from_secs(seconds)).to_string(), text);

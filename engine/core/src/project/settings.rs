@@ -27,6 +27,8 @@ pub struct ProjectSettings {
     pub concurrency: usize,
     /// How long a run waits for a source that is locked, missing or away.
     pub wait_for_sources: Duration,
+    /// How long records of runs are kept.
+    pub keep_records: Duration,
     /// The file, relative to the project.
     pub file: PathBuf,
     /// Where its fields stand.
@@ -64,6 +66,25 @@ pub(super) struct SettingsContent {
     #[serde(default = "wait_for_sources")]
     #[schemars(example = &"5m")]
     wait_for_sources: Span,
+    /// The records of runs: what was done about each row, with its values.
+    #[serde(default)]
+    records: RecordsContent,
+}
+
+/// The records of runs.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct RecordsContent {
+    /// How long they are kept. A sync's newest one is kept until there is a newer one.
+    keep: Span,
+}
+
+impl Default for RecordsContent {
+    fn default() -> Self {
+        Self {
+            keep: Span(Duration::from_secs(90 * 86_400)),
+        }
+    }
 }
 
 fn timezone() -> String {
@@ -103,6 +124,7 @@ impl SettingsContent {
             threads: self.threads,
             concurrency: self.concurrency,
             wait_for_sources: self.wait_for_sources.0,
+            keep_records: self.records.keep.0,
             file: review.file.to_owned(),
             marks: review.marks.clone(),
         })
