@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 use super::*;
 
 /// Numbers from a seed (SplitMix64), so that a failure can be repeated.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn index(&mut self, bound: u64) -> usize {
+        usize::try_from(self.below(bound)).unwrap()
+    }
+
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -61,7 +65,7 @@ fn rows(random: &mut Random) -> String {
     rows.join(", ")
 }
 
-fn seeds() -> std::ops::RangeInclusive<u64> {
+pub(super) fn seeds() -> std::ops::RangeInclusive<u64> {
     let count = std::env::var("OUTFLOW_SEEDS").ok().and_then(|count| count.parse().ok());
     1..=count.unwrap_or(6)
 }
