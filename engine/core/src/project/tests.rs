@@ -331,7 +331,7 @@ fn sources_are_told_apart_by_their_type() {
     assert_eq!(
         wrong("sources/registry.yml", "type: parqet\npath: x\n"),
         [
-            "sources/registry.yml:1:7: type: found `parqet`; must be one of `csv`, `parquet`, `json`, `duckdb` or `sqlite`; did you mean `parquet`?"
+            "sources/registry.yml:1:7: type: found `parqet`; must be one of `csv`, `parquet`, `json`, `duckdb`, `sqlite` or `postgres`; did you mean `parquet`?"
         ]
     );
     assert_eq!(
