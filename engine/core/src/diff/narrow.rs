@@ -49,7 +49,6 @@ impl Sketch {
         self.gather(hash, upper(hash).wrapping_neg());
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the lowest bits are the bucket")]
     fn gather(&mut self, hash: u128, part: u64) {
         let bucket = hash as usize & (self.sums.len() - 1);
         let gathered = &mut self.gathered[bucket / (self.sums.len() / PARTS)];
@@ -75,7 +74,6 @@ fn add_up(sums: &mut [u64], gathered: &mut Vec<(usize, u64)>) {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the upper half")]
 const fn upper(hash: u128) -> u64 {
     (hash >> 64) as u64
 }
