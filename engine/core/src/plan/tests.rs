@@ -23,7 +23,7 @@ mod mappings;
 mod modes;
 mod places;
 mod preview;
-mod random;
+mod properties;
 mod rebaselines;
 mod retries;
 mod runs;
