@@ -78,6 +78,61 @@ pub enum Command {
         #[arg(long, default_value_t = 20)]
         limit: u32,
     },
+    /// List the runs that can be compared, newest first: what each got through, and whether its record is kept.
+    History {
+        /// The sync.
+        sync: String,
+        /// How many at most.
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// Show what the destination had acknowledged otherwise after one run than after a later one, by key and field.
+    Diff {
+        /// The sync.
+        sync: String,
+        /// The earlier run; 0 is before the first.
+        from: u64,
+        /// The later run.
+        to: u64,
+        /// How many records to show at most.
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Say what became of a row: when it was sent, what the destination said, what the ledger has of it, and why it is, or is
+    /// not, what the next run does. Sends nothing and changes nothing.
+    Explain {
+        /// The sync.
+        sync: String,
+        /// The row's key: a plain value, or JSON as `{"country": "DE", "id": 7}` where it has several columns.
+        #[arg(allow_negative_numbers = true)]
+        key: String,
+    },
+    /// Say of rows that are uncertain, because an attempt had no answer, whether what was sent has arrived. Sends nothing.
+    #[command(group = clap::ArgGroup::new("arrival").required(true))]
+    Resolve {
+        /// The sync.
+        sync: String,
+        /// The rows' keys, each a plain value, or JSON where it has several columns.
+        #[arg(required = true, allow_negative_numbers = true, value_name = "KEY")]
+        keys: Vec<String>,
+        /// The destination has done what was asked: it is not sent again.
+        #[arg(long, group = "arrival")]
+        delivered: bool,
+        /// It has not: what the model has is sent.
+        #[arg(long, group = "arrival")]
+        not_delivered: bool,
+    },
+    /// Erase what is kept of rows: their values in ledger, journal and records of runs. Sends nothing.
+    Forget {
+        /// The sync.
+        sync: String,
+        /// The rows' keys, each a plain value, or JSON where it has several columns.
+        #[arg(required = true, allow_negative_numbers = true, value_name = "KEY")]
+        keys: Vec<String>,
+        /// Also where the model still has the row, so that the next run sends it again as new.
+        #[arg(long)]
+        still_in_model: bool,
+    },
     /// List the rows that the destination refused and that could not be sent, with the reasons.
     Rejected {
         /// The sync.

@@ -1,9 +1,13 @@
 //! The commands, one file each: they read arguments, call the engine and print.
 
+mod explain;
+mod forget;
+mod history;
 mod init;
 mod plan;
 mod plugin;
 mod rejected;
+mod resolve;
 mod run;
 mod runs;
 mod schedule;
@@ -46,6 +50,17 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Rebaseline { sync, allow } => run::rebaseline(&arguments, sync, allow).await,
         Command::Syncs => syncs::execute(&arguments),
         Command::Runs { sync, limit } => runs::execute(&arguments, sync, *limit),
+        Command::History { sync, limit } => history::execute(&arguments, sync, *limit),
+        Command::Diff { sync, from, to, limit } => history::diff(&arguments, sync, *from, *to, *limit).await,
+        Command::Explain { sync, key } => explain::execute(&arguments, sync, key).await,
+        Command::Resolve {
+            sync, keys, delivered, ..
+        } => resolve::execute(&arguments, sync, keys, *delivered).await,
+        Command::Forget {
+            sync,
+            keys,
+            still_in_model,
+        } => forget::execute(&arguments, sync, keys, *still_in_model).await,
         Command::Rejected { sync } => rejected::execute(&arguments, sync),
         Command::Schedule { next } => schedule::execute(&arguments, *next),
         Command::Serve => serve::execute(&arguments).await,

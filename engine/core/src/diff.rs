@@ -15,7 +15,7 @@ pub(crate) use narrow::{Sketch, applies as narrows, narrow};
 
 use crate::mapping::Layout;
 use crate::operation::Kind;
-use crate::project::sync::{Mode, OnRemoved, Returning};
+use crate::project::sync::{Mode, OnRemoved, OnUnknown, Returning};
 
 /// The model's rows in their thin form.
 pub(crate) const DESIRED: &str = r#"temp.main."~desired""#;
@@ -39,6 +39,8 @@ pub(crate) struct Rules<'a> {
     pub on_removed: OnRemoved,
     /// What insert mode does with a key that comes back.
     pub returning: Returning,
+    /// What insert mode does with a row of which nobody knows whether it was inserted.
+    pub on_unknown: OnUnknown,
     /// Whether the target takes everything whenever anything changed (rule 24).
     pub whole: bool,
     /// Whether this is, or continues, a full resync.

@@ -5,9 +5,12 @@
 //! [`fold`](Ledger::fold) only, after a run as after a crash.
 
 mod fold;
+mod forgotten;
 mod meta;
 mod migrate;
+pub(crate) mod recorded;
 pub(crate) mod reproject;
+mod resolved;
 pub(crate) mod tables;
 #[cfg(test)]
 mod tests;
@@ -19,10 +22,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal::{JournalError, Reader};
 use crate::mapping::{self, Layout};
+use crate::record::{RecordError, Records, Unsettled};
 use crate::warehouse::{Connection, Warehouse, WarehouseError, quote};
 
-pub use fold::{Folded, Unsettled};
+pub use fold::Folded;
+pub use forgotten::EditError;
 pub use meta::{Clean, Fingerprint, Meta, OpenPlan, TargetName};
+pub use resolved::{Arrival, Resolved};
 
 /// What the catalog remembers of a ledger's last commit (rule 7).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +147,9 @@ pub enum LedgerError {
         /// What changed.
         message: String,
     },
+    /// The run's record cannot be written.
+    #[error(transparent)]
+    Record(RecordError),
     /// There was a journal, and what is there is none, or an earlier one.
     #[error(
         "the journal {path} of run {run} is gone, so what that run sent is not known; restore the state folder from a backup, or take the model's present state as delivered (`outflow rebaseline SYNC`), or send everything again (`outflow run SYNC --full-resync`)"
@@ -185,11 +194,21 @@ impl LedgerError {
     }
 }
 
+impl From<RecordError> for LedgerError {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Warehouse(error) => Self::Warehouse(error),
+            other => Self::Record(other),
+        }
+    }
+}
+
 /// An attached ledger.
 #[derive(Debug, Default)]
 pub struct Ledger {
     meta: Option<Meta>,
     writable: bool,
+    records: Option<Records>,
 }
 
 impl Ledger {
@@ -208,7 +227,11 @@ impl Ledger {
             });
         }
         if !exists && !writable {
-            return Ok(Self { meta: None, writable });
+            return Ok(Self {
+                meta: None,
+                writable,
+                records: None,
+            });
         }
         Self::attach(warehouse, path, writable, note).map_err(LedgerError::if_damaged)
     }
@@ -248,7 +271,11 @@ impl Ledger {
         if let Some(meta) = &mut meta {
             migrate::migrate(&mut connection, meta, writable)?;
         }
-        let ledger = Self { meta, writable };
+        let ledger = Self {
+            meta,
+            writable,
+            records: None,
+        };
         ledger.check(&connection, path, note)?;
         Ok(ledger)
     }
@@ -335,18 +362,24 @@ impl Ledger {
                 return Err(LedgerError::Older { message });
             }
         }
-        let Some(plan) = &meta.plan else {
-            // Folded already; only the file's removal is missing.
-            return Ok(None);
+        // Without a plan, it is folded already; only the file's removal is missing.
+        let folded = match &meta.plan {
+            None => None,
+            Some(plan) => {
+                let own = reader.filter(|reader| reader.header().sequence == plan.sequence);
+                if own.is_none() && plan.operations.total() > 0 {
+                    return Err(LedgerError::JournalLost {
+                        path: journal.to_owned(),
+                        run: plan.run,
+                    });
+                }
+                Some(self.fold(connection, own)?)
+            }
         };
-        let own = reader.filter(|reader| reader.header().sequence == plan.sequence);
-        if own.is_none() && plan.operations.total() > 0 {
-            return Err(LedgerError::JournalLost {
-                path: journal.to_owned(),
-                run: plan.run,
-            });
+        if let Some(records) = &self.records {
+            records.settle()?;
         }
-        self.fold(connection, own).map(Some)
+        Ok(folded)
     }
 
     /// Checks that the ledger belongs to this sync and target and has this key; a new one is made so.
@@ -432,9 +465,22 @@ impl Ledger {
     /// # Errors
     /// What DuckDB says.
     pub fn unsettled(&self, connection: &Connection) -> Result<Vec<Unsettled>, LedgerError> {
-        self.meta
-            .as_ref()
-            .map_or(Ok(Vec::new()), |meta| fold::unsettled(connection, &meta.layout))
+        self.meta.as_ref().map_or(Ok(Vec::new()), |meta| {
+            Ok(crate::record::read_unsettled(
+                connection,
+                &recorded::unsettled(&meta.layout, tables::UNSETTLED),
+            )?)
+        })
+    }
+
+    /// Keeps records of runs there from now on. Without them, none are written.
+    pub(crate) fn keep_records(&mut self, records: Records) {
+        self.records = Some(records);
+    }
+
+    /// Where records of runs are kept, if they are.
+    pub(crate) const fn records(&self) -> Option<&Records> {
+        self.records.as_ref()
     }
 }
 

@@ -4,10 +4,12 @@
 //! model whose rows have the key, the match value, the image and the canonical hash of them all (rules 13 and 16).
 
 mod edit;
+pub(crate) mod key;
 mod layout;
 mod types;
 
 pub use edit::{Edit, edits};
+pub use key::KeyError;
 pub use layout::{ImageColumn, ImageSource, Layout, RecordField, RecordValue};
 pub(crate) use types::is_widening;
 

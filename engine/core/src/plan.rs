@@ -14,6 +14,7 @@ mod resync;
 pub mod sample;
 #[cfg(test)]
 mod tests;
+mod withheld;
 
 use std::collections::BTreeMap;
 
@@ -26,6 +27,7 @@ use crate::ledger::{Clean, Fingerprint, Ledger, LedgerError, Meta, OpenPlan, Tar
 use crate::mapping::{self, Layout, Projection};
 use crate::operation::Kind;
 use crate::project::sync::{Mode, OnRemoved, Sync};
+use crate::record::{RecordError, Summary};
 use crate::report::{Counts, Split};
 use crate::warehouse::{Column, Connection, WarehouseError};
 
@@ -35,7 +37,7 @@ pub use guard::Stop;
 pub use operations::Operations;
 pub use rebaseline::rebaseline;
 use resync::Resync;
-pub use sample::{Invalid, Sample};
+pub use sample::Sample;
 
 /// What a run is planned from.
 #[derive(Clone, Copy)]
@@ -86,6 +88,12 @@ pub enum PlanError {
     /// A guard stopped it.
     #[error("{0}")]
     Stopped(Box<Stop>),
+}
+
+impl From<RecordError> for PlanError {
+    fn from(error: RecordError) -> Self {
+        LedgerError::from(error).into()
+    }
 }
 
 /// A plan.
@@ -187,6 +195,7 @@ fn rules_of<'a>(layout: &'a Layout, sync: &Sync, target: &Target) -> Rules<'a> {
         mode: sync.mode,
         on_removed: sync.on_removed,
         returning: sync.returning,
+        on_unknown: sync.on_unknown,
         whole: target.whole,
         resync: false,
         epoch: 0,
@@ -263,6 +272,10 @@ fn attempt(
         mut planned,
     } = match compare(connection, &meta, request, &resync, source, at)? {
         Compared::Same(planned) => {
+            if let Some(records) = ledger.records() {
+                records.begin(request.run)?.complete(Summary::default())?;
+                records.publish(request.run)?;
+            }
             return match expected.map(|expected| expected.basis().operations) {
                 Some(operations) if operations.total() > 0 => Err(PlanError::NotAsPlanned(
                     "the model is as the destination has it, and nothing is to be done".into(),
@@ -287,9 +300,11 @@ fn attempt(
         Action::Held,
         Action::Resend,
         Action::Keep,
+        Action::Doubt,
     ];
     let open: u64 = open.into_iter().map(|action| tally.of(action)).sum();
     let clean = (open == 0 && desired.invalid == 0).then(|| clean(&desired, request));
+    let draft = ledger.records().map(|records| records.begin(request.run)).transpose()?;
     planned.deliver = tally.planned().total() > 0 || tally.of(Action::Replace) > 0;
     connection.transaction::<_, PlanError>(|connection| {
         build::plan(connection, &rules, request.projection, source, &planned.at, &tally)?;
@@ -298,7 +313,13 @@ fn attempt(
             .notes
             .extend(resync::edit_note(connection, &planned.at, &edits, rules.mode)?);
         // After all that looks at the entries as they were compared.
+        if draft.is_some() {
+            withheld::keep(connection, rules.layout, &tally)?;
+        }
         build::apply(connection, &rules, request.projection, source, &tally)?;
+        if let Some(draft) = &draft {
+            withheld::write(connection, rules.layout, &tally, desired.invalid, draft)?;
+        }
         if let Some(expected) = expected {
             basis::check_after(connection, &planned.at, expected, tally.planned())?;
         }
@@ -345,12 +366,7 @@ fn attempt(
     ledger.set(meta);
     reach("plan-committed")?;
     // Delivery may take hours; what was only compared need not be held for so long.
-    let outlived = if desired.invalid > 0 {
-        &["changes"][..]
-    } else {
-        &["changes", "desired"][..]
-    };
-    tables::drop_temporary(connection, outlived)?;
+    tables::drop_temporary(connection, &["changes", "desired"])?;
     if !planned.deliver {
         ledger.fold(connection, None)?;
     }
@@ -456,11 +472,7 @@ fn former(meta: &Meta, layout: &Layout) -> Vec<(u64, String, Layout)> {
         return Vec::new(); // Found otherwise, everything is sent anew.
     }
     let present = (meta.layout != *layout).then(|| (meta.mapping, ENTRIES.to_owned(), meta.layout.clone()));
-    let older = meta.former.iter();
-    older
-        .map(|(version, layout)| (*version, reproject::former(*version), layout.clone()))
-        .chain(present)
-        .collect()
+    meta.former_tables().into_iter().chain(present).collect()
 }
 
 /// Says that the plugin has other bytes than in the last run (rule 31).
@@ -549,7 +561,14 @@ fn compare(
         guard::propose(connection, &at, meta, &rules, &stop.token)?;
         return Err(PlanError::Stopped(Box::new(stop)));
     }
-    let warn = counts.invalid > 0 || held || tally.of(Action::Wait) > 0;
+    let doubted = tally.of(Action::Doubt);
+    if doubted > 0 {
+        notes.push(format!(
+            "{doubted} rows are held, as nobody knows whether they were inserted (`on_unknown: hold`); see what is there, and say so: outflow resolve {} KEY --delivered, or --not-delivered",
+            request.sync.slug
+        ));
+    }
+    let warn = counts.invalid > 0 || held || doubted > 0 || tally.of(Action::Wait) > 0;
     let planned = Planned {
         counts,
         shortcut: false,

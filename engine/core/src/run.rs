@@ -3,13 +3,17 @@
 //! Each stage is a call into the module of its name; what is decided here is only their order, and how an error of each
 //! ends the run (rule 34). The ledger is touched by whoever holds the sync's [`lock`] and by nobody else.
 
+mod apart;
 mod claims;
 mod compile;
 mod desk;
 mod error;
 mod expected;
+pub mod explain;
+pub mod forget;
 pub mod lock;
 mod preview;
+pub mod resolve;
 pub mod scratch;
 pub mod snapshot;
 #[cfg(test)]
@@ -28,12 +32,11 @@ use crate::ledger::{Accept, Folded, Ledger, Note};
 use crate::plan::basis::Expected;
 use crate::plan::{self, Operations, PlanError, Planned};
 use crate::project::Project;
-use crate::record::Record;
 use crate::report::{Control, Counts, Event, Report, Stage, Status};
 
 use claims::claim;
 use compile::{Access, Compiled};
-use desk::{Desk, accepted, commit, committed, prepare_ledger, reach, record};
+use desk::{Desk, accepted, commit, committed, prepare_ledger, reach};
 use lock::SyncLock;
 use work::{blocking, interruptible};
 
@@ -96,12 +99,7 @@ pub struct Finished {
     pub report: Report,
     /// Whether its plan was made: what it had to do is in the ledger now, and not lost however it ended.
     pub planned: bool,
-    /// What did not get through, where the run came as far as a plan.
-    pub record: Option<Record>,
 }
-
-/// Rows that cannot be sent of which a run keeps the reasons.
-const INVALID_KEPT: usize = 1_000;
 
 /// Runs a sync. Whatever happens is in the report.
 pub async fn run(request: RunRequest) -> Finished {
@@ -149,7 +147,6 @@ fn finished(request: &RunRequest, course: Course, done: Done) -> Finished {
     Finished {
         planned: course.planned,
         report: course.report(request, status, message),
-        record: Some(done.record),
     }
 }
 
@@ -161,7 +158,6 @@ fn failed(request: &RunRequest, course: Course, error: &RunError) -> Finished {
             ..course.report(request, status, message)
         },
         planned,
-        record: None,
     }
 }
 
@@ -177,7 +173,6 @@ struct Course {
 struct Done {
     end: End,
     warn: bool,
-    record: Record,
 }
 
 impl Course {
@@ -226,7 +221,7 @@ impl Course {
         let job = request.clone();
         let target = destination.target().clone();
         let plugin = compile::plugin(request).await?;
-        let (desk, planned, invalid, journal) = interruptible(request, &interrupter, move || {
+        let (desk, planned, journal) = interruptible(request, &interrupter, move || {
             let mut desk = desk;
             let name = compile::target_name(&job, &target, account)?;
             let notes = prepare_ledger(&job, &mut desk, name, &projection.layout, accepted(&job))?;
@@ -258,12 +253,7 @@ impl Course {
             committed(&job, &desk)?;
             reach(&job, "plan-noted")?;
             planned.notes.splice(0..0, notes);
-            let invalid = if planned.shortcut {
-                Vec::new()
-            } else {
-                planned.invalid(&desk.connection, INVALID_KEPT)?
-            };
-            Ok((desk, planned, invalid, journal))
+            Ok((desk, planned, journal))
         })
         .await
         .inspect_err(|error| {
@@ -278,11 +268,9 @@ impl Course {
             counts: Box::new(planned.counts),
         });
         let Some(journal) = journal else {
-            let record = record(desk, invalid).await?;
             return Ok(Done {
                 end: End::Done,
                 warn: planned.warn,
-                record,
             });
         };
 
@@ -302,13 +290,12 @@ impl Course {
         });
         // A cancelled run's outcomes are kept like any other's.
         interrupter.reset();
-        let (desk, folded) = commit(request, desk).await?;
+        let folded = commit(request, desk).await?;
         self.take(&planned, folded.as_ref(), &delivered);
         let warn = planned.warn || folded.is_some_and(|folded| folded.all_missing);
         Ok(Done {
             end: delivered.end,
             warn,
-            record: record(desk, invalid).await?,
         })
     }
 
@@ -332,7 +319,7 @@ impl Course {
         };
         let job = request.clone();
         let target = destination.target().clone();
-        let (desk, counts, notes) = interruptible(request, &interrupter, move || {
+        let (counts, notes) = interruptible(request, &interrupter, move || {
             let mut desk = desk;
             let name = compile::target_name(&job, &target, account)?;
             let notes = prepare_ledger(&job, &mut desk, name, &projection.layout, Accept::Anew)?;
@@ -350,7 +337,7 @@ impl Course {
             };
             let counts = plan::rebaseline(&mut desk.connection, &mut desk.ledger, &wanted)?;
             committed(&job, &desk)?;
-            Ok((desk, counts, notes))
+            Ok((counts, notes))
         })
         .await?;
         self.counts = counts;
@@ -358,7 +345,6 @@ impl Course {
         Ok(Done {
             end: End::Done,
             warn: false,
-            record: record(desk, Vec::new()).await?,
         })
     }
 

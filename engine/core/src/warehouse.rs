@@ -118,6 +118,18 @@ impl Warehouse {
         Ok(())
     }
 
+    /// Writes the ledger's tables to another file, which must not be there, and which has nothing but them.
+    ///
+    /// # Errors
+    /// What DuckDB says.
+    pub fn copy_ledger(&self, to: &Path) -> Result<(), WarehouseError> {
+        let path = quote::text(&to.to_string_lossy());
+        self.connect()?.execute(&format!(
+            "ATTACH {path} AS anew (TYPE duckdb); COPY FROM DATABASE {LEDGER} TO anew; DETACH anew"
+        ))?;
+        Ok(())
+    }
+
     /// Detaches the ledger: its file is closed and unlocked, if no other connection has a transaction open on it.
     ///
     /// # Errors
@@ -125,6 +137,11 @@ impl Warehouse {
     pub fn detach_ledger(&self) -> Result<(), WarehouseError> {
         self.connect()?.execute(&format!("DETACH {LEDGER}"))?;
         Ok(())
+    }
+
+    /// Lets the instance write to a folder also after the lock-down. A model's SQL cannot: it is one SELECT of its sources.
+    pub fn let_write(&mut self, folder: &Path) {
+        self.folders.push(folder.to_owned());
     }
 
     /// Ends what the instance may do outside: from now on it reads the sources' files and nothing else, and no setting

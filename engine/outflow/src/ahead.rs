@@ -49,12 +49,7 @@ impl Engine {
     /// # Errors
     /// Why the run would send nothing, a guard that stops it included; or who runs the sync.
     pub async fn plan(&self, sync: &str, options: PlanOptions) -> Result<Preview, Error> {
-        if let Some(from) = renamed::pending(self.state(), self.catalog(), self.sync(sync)?)? {
-            return Err(Error::NotTakenOver {
-                sync: sync.to_owned(),
-                from: from.to_owned(),
-            });
-        }
+        self.taken_over(sync)?;
         let (snapshot, seen) = self.settled(sync, options.wait).await?;
         // A plan's file is done apart from what waits.
         let orders = match options.file {
@@ -162,7 +157,7 @@ impl Engine {
         Ok(())
     }
 
-    fn seen(&self, sync: &str) -> Result<Seen, Error> {
+    pub(crate) fn seen(&self, sync: &str) -> Result<Seen, Error> {
         let Some(row) = self.catalog().find_sync(sync)? else {
             return Ok(Seen::default());
         };
@@ -183,8 +178,8 @@ impl Engine {
 
 /// What the catalog says of a sync.
 #[derive(Default, PartialEq, Eq)]
-struct Seen {
-    last_run: u64,
-    note: Option<Note>,
-    orders: Vec<Taken>,
+pub(crate) struct Seen {
+    pub(crate) last_run: u64,
+    pub(crate) note: Option<Note>,
+    pub(crate) orders: Vec<Taken>,
 }

@@ -8,7 +8,7 @@ use outflow_core::delivery::budgets::Budgets;
 use outflow_core::destination::Plugins;
 use outflow_core::project::Project;
 use outflow_core::project::sync::Sync;
-use outflow_core::record::{self, Record};
+use outflow_core::record::{Record, Records};
 use outflow_core::report::Control;
 use outflow_core::run::lock::{Asked, SyncLock};
 use outflow_core::run::{self, RunRequest};
@@ -145,17 +145,24 @@ impl Engine {
     /// # Errors
     /// When the sync is unknown, or the record or the catalog cannot be read.
     pub fn rejected(&self, sync: &str) -> Result<Option<(u64, Record)>, Error> {
-        let folder = run::lock::folder(&self.inner.state, sync);
-        for run in self.runs(sync, u64::MAX)? {
-            if let Some(record) = Record::read(&record::folder(&folder, run.number))? {
-                return Ok(Some((run.number, record)));
-            }
-        }
-        Ok(None)
+        self.sync(sync)?;
+        let records = self.records(sync);
+        let Some(run) = records.runs()?.pop() else {
+            return Ok(None);
+        };
+        Ok(Record::read(&records.of_run(run))?.map(|record| (run, record)))
+    }
+
+    pub(crate) fn records(&self, sync: &str) -> Records {
+        Records::of(&run::lock::folder(&self.inner.state, sync))
     }
 
     pub(crate) fn user(&self) -> &str {
         &self.inner.user
+    }
+
+    pub(crate) fn extensions(&self) -> &[PathBuf] {
+        &self.inner.extensions
     }
 
     pub(crate) fn stop_within(&self) -> Duration {

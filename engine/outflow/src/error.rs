@@ -82,6 +82,23 @@ pub enum Error {
         /// The sync.
         sync: String,
     },
+    /// What is to be forgotten would come back.
+    #[error(
+        "the model of `{sync}` still has {}; the next run would send it again as new, so take it out of the model first. If that is meant: --still-in-model",
+        .keys.join(", ")
+    )]
+    StillInModel {
+        /// The sync.
+        sync: String,
+        /// The keys, each a JSON object by column.
+        keys: Vec<String>,
+    },
+    /// There are no two such runs to compare.
+    #[error("{message}")]
+    NoSuchSpan {
+        /// What is wrong, and what would be right.
+        message: String,
+    },
     /// There is no plan.
     #[error(transparent)]
     Plan(#[from] RunError),
@@ -109,7 +126,12 @@ impl Error {
     #[must_use]
     pub const fn is_configuration(&self) -> bool {
         match self {
-            Self::Project(_) | Self::NoSuchSync { .. } | Self::NoSuchLedger { .. } | Self::MaybeRenamed { .. } => true,
+            Self::Project(_)
+            | Self::NoSuchSync { .. }
+            | Self::NoSuchLedger { .. }
+            | Self::MaybeRenamed { .. }
+            | Self::NoSuchSpan { .. }
+            | Self::StillInModel { .. } => true,
             Self::Plan(error) => error.is_configuration(),
             _ => false,
         }

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use chrono::{SecondsFormat, Utc};
 use outflow_core::fault;
 use outflow_core::plan::file::PlanFile;
-use outflow_core::record;
+use outflow_core::record::Records;
 use outflow_core::report::{Control, Counts, Event, Report, Status};
 use outflow_core::run::lock::{Holder, SyncLock};
 use outflow_core::run::{self, Finished, RunError, RunRequest};
@@ -314,25 +314,29 @@ impl Engine {
             catalog.renumber_run(begun.run.id, finished.report.number)?;
         }
         let settle = settle(&finished, &begun, canceller);
-        let Finished {
-            mut report,
-            record,
-            planned,
-        } = finished;
+        let Finished { mut report, planned } = finished;
         report.notes.splice(0..0, told(&begun));
         report.notes.extend(left(&report, planned, &begun));
-        if let Some(record) = record {
-            let folder = record::folder(request.lock.folder(), report.number);
-            tokio::task::spawn_blocking(move || record.write(&folder))
-                .await
-                .map_err(|error| Error::Broken(error.to_string()))??;
-        }
+        report.notes.extend(self.sweep_records(&request).await?);
         self.reach(slug, "record-written")?;
         catalog.end_run(begun.run.id, &report, settle, Utc::now())?;
         self.reach(slug, "run-ended")?;
         // The lock is let go last.
         drop(request);
         Ok(report)
+    }
+}
+
+impl Engine {
+    /// Removes records that are older than they are kept. What came of the run does not depend on that: it gives what went
+    /// wrong.
+    async fn sweep_records(&self, request: &RunRequest) -> Result<Option<String>, Error> {
+        let (records, keep) = (Records::of(request.lock.folder()), self.project().settings.keep_records);
+        let swept = tokio::task::spawn_blocking(move || records.sweep(keep, SystemTime::now()))
+            .await
+            .map_err(|error| Error::Broken(error.to_string()))?;
+        let failed = swept.err();
+        Ok(failed.map(|error| format!("old records of runs could not be removed: {error}")))
     }
 }
 
@@ -349,7 +353,6 @@ fn refused(sync: &str, number: u64, error: &Error) -> Finished {
             notes: Vec::new(),
         },
         planned: false,
-        record: None,
     }
 }
 

@@ -83,7 +83,7 @@ fn counts(counts: &Counts) -> String {
 }
 
 /// Fields that differ, side by side.
-fn fields(before: Option<&str>, after: Option<&str>) -> Vec<(String, String, String)> {
+pub(super) fn fields(before: Option<&str>, after: Option<&str>) -> Vec<(String, String, String)> {
     let object = |text: Option<&str>| match text.map(serde_json::from_str) {
         Some(Ok(Value::Object(object))) => object,
         _ => serde_json::Map::new(),

@@ -8,7 +8,7 @@ use super::{Rules, insert};
 use crate::ledger::tables::{LEFT, drop_temporary, temporary};
 use crate::mapping::Layout;
 use crate::operation::Change;
-use crate::project::sync::{Mode, OnRemoved};
+use crate::project::sync::{Mode, OnRemoved, OnUnknown};
 use crate::report::Split;
 use crate::warehouse::{Connection, WarehouseError};
 
@@ -37,6 +37,8 @@ pub(crate) enum Action {
     Remember,
     /// The entry goes when the whole file has been replaced.
     Replace,
+    /// An insert that is held until a person says whether it has arrived (rule 3).
+    Doubt,
     /// A removal that is held back (rule 10).
     Held,
     /// The entry ends unseen (mode `all`).
@@ -46,7 +48,7 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Send,
         Self::Resend,
         Self::Keep,
@@ -58,6 +60,7 @@ impl Action {
         Self::Give,
         Self::Remember,
         Self::Replace,
+        Self::Doubt,
         Self::Held,
         Self::End,
         Self::Gone,
@@ -76,6 +79,7 @@ impl Action {
             Self::Give => "give",
             Self::Remember => "remember",
             Self::Replace => "replace",
+            Self::Doubt => "doubt",
             Self::Held => "held",
             Self::End => "end",
             Self::Gone => "gone",
@@ -117,6 +121,12 @@ impl Tally {
     /// Those that do not.
     pub(crate) fn withheld(&self) -> Split {
         self.split(|action| action.is_counted() && !action.is_planned())
+    }
+
+    /// Those that become none, and those that are not counted.
+    pub(crate) fn without_operation(&self) -> u64 {
+        let without = self.0.iter().filter(|(_, action, _)| !action.is_planned());
+        without.map(|(_, _, count)| count).sum()
     }
 
     /// Rows of the model that differ.
@@ -188,6 +198,9 @@ pub(crate) fn changes(connection: &Connection, rules: &Rules<'_>, narrowed: bool
     }
     if rules.whole {
         rules.complete_whole(connection)?;
+    }
+    if rules.mode == Mode::Insert && !rules.resync && rules.on_unknown == OnUnknown::Hold {
+        rules.hold_doubted(connection)?;
     }
     rules.keep_ids(connection)?;
     Tally::read(connection, rules.layout)

@@ -6,6 +6,7 @@
 use super::Rules;
 use crate::ledger::tables::temporary;
 use crate::project::sync::{OnRemoved, Returning};
+use crate::warehouse::{Connection, WarehouseError};
 
 /// A condition: the destination has the record, and the model the key.
 const CERTAIN: &str = "NOT uncertain AND NOT memory";
@@ -110,6 +111,20 @@ impl Rules<'_> {
             valid = valid(),
             back = layout.same_entry("d", "e"),
         )
+    }
+
+    /// Rule 3: holds what would be sent of a key while nobody knows which of its records are there. Removals are not: they can
+    /// be repeated, and end what is not known.
+    pub(super) fn hold_doubted(&self, connection: &Connection) -> Result<(), WarehouseError> {
+        connection.execute(&format!(
+            "UPDATE {changes} AS c SET action = 'doubt' FROM (SELECT DISTINCT {keys} FROM {entries} AS e WHERE e.uncertain) AS u \
+             WHERE c.action IN ('send', 'resend') AND c.change <> 'removed' AND {same}",
+            changes = temporary("changes"),
+            keys = self.layout.keys("e."),
+            entries = self.entries,
+            same = self.layout.same_key("u", "c"),
+        ))?;
+        Ok(())
     }
 
     /// A condition of an entry: a removal was the last that was sent there, and nobody knows whether it was done. Never where

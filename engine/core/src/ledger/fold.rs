@@ -5,14 +5,15 @@ use crate::journal::{JournalError, Reader, State};
 use crate::mapping::Layout;
 use crate::operation::Change;
 use crate::project::sync::Mode;
+use crate::record::{Draft, Part, Summary};
 use crate::report::{Counts, Split};
 use crate::warehouse::{Connection, Value, WarehouseError};
 
 use super::meta::OpenPlan;
-use super::reproject;
 use super::tables::{self, ENTRIES, HEAD, PLAN, TAIL, UNSETTLED};
 use super::verdicts::{Verdict, Verdicts};
 use super::{Ledger, LedgerError, Meta};
+use super::{recorded, reproject};
 
 /// Removals of which every one finds no record are believed up to this number (rule 20).
 const MISSING_BELIEVED_MAX: u64 = 5;
@@ -30,31 +31,6 @@ pub struct Folded {
     pub all_missing: bool,
     /// What a person should know.
     pub notes: Vec<String>,
-}
-
-/// An operation that was attempted and not accepted.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Unsettled {
-    /// The row's key, a JSON object by column.
-    pub key: String,
-    /// The difference that it came from.
-    pub change: String,
-    /// What was asked.
-    pub kind: String,
-    /// `rejected`, `unknown` or `unmatched`.
-    pub state: String,
-    /// The destination's code.
-    pub code: Option<String>,
-    /// What it said, or why the outcome is not known.
-    pub message: Option<String>,
-    /// The field at fault.
-    pub field: Option<String>,
-    /// How often in a row, for the same record.
-    pub times: u64,
-    /// The run in which that began.
-    pub since: u64,
-    /// The last run that tried.
-    pub run: u64,
 }
 
 impl Ledger {
@@ -91,12 +67,14 @@ impl Ledger {
         let mut meta = self.meta().cloned().ok_or_else(nothing)?;
         let plan = meta.plan.take().ok_or_else(nothing)?;
         let verdicts = verdicts(&plan)?;
+        let draft = self.records().map(|records| records.resume(plan.run)).transpose()?;
         let folded = connection.transaction(|connection| {
             Fold {
                 connection,
                 meta: &mut meta,
                 plan: &plan,
                 verdicts: &verdicts,
+                draft: draft.as_ref(),
             }
             .run()
             .and_then(|folded| reach("fold-written").map(|()| folded))
@@ -105,6 +83,9 @@ impl Ledger {
         tables::drop_temporary(connection, &["verdicts"])?;
         self.set(meta);
         reach("fold-committed")?;
+        if let Some(records) = self.records() {
+            records.publish(plan.run)?;
+        }
         Ok(folded)
     }
 }
@@ -115,6 +96,8 @@ struct Fold<'a> {
     meta: &'a mut Meta,
     plan: &'a OpenPlan,
     verdicts: &'a Verdicts,
+    /// The run's record, where one is kept.
+    draft: Option<&'a Draft>,
 }
 
 impl Fold<'_> {
@@ -130,6 +113,7 @@ impl Fold<'_> {
         let tally = self.tally()?;
         let all_missing = tally.all_missing();
         self.unsettle(all_missing)?;
+        self.record(all_missing)?;
         let mut taken = 0;
         let ended = self.verdicts.finished || (!self.plan.finishes && self.verdicts.none_aborted());
         let replaced = self.plan.whole && ended;
@@ -144,7 +128,8 @@ impl Fold<'_> {
             self.doubt(all_missing)?;
             self.execute(format!("DROP TABLE {PLAN}"))?;
         }
-        if self.meta.resync_open && self.verdicts.none_aborted() {
+        let resync_over = self.meta.resync_open && self.verdicts.none_aborted();
+        if resync_over {
             self.execute(format!("DELETE FROM {ENTRIES} WHERE change = 'gone'"))?;
             self.meta.resync_open = false;
         }
@@ -160,6 +145,14 @@ impl Fold<'_> {
         self.meta.rows = tables::count(self.connection, ENTRIES)?;
         self.meta.sequence += 1;
         self.meta.write(self.connection)?;
+        if let Some(draft) = self.draft {
+            draft.complete(Summary {
+                operations: self.plan.operations,
+                resync_over,
+                replaced,
+                ..Summary::default()
+            })?;
+        }
         let mut notes = Vec::new();
         if all_missing {
             notes.push(format!(
@@ -306,6 +299,26 @@ impl Fold<'_> {
             later(layout.same_key("q", "p")),
             later(layout.same_place("q", "p"))
         )
+    }
+
+    /// Writes the record's parts that tell what came of operations, while the entries are as they were before.
+    fn record(&self, all_missing: bool) -> Result<(), LedgerError> {
+        let Some(draft) = self.draft else {
+            return Ok(());
+        };
+        let former = self.meta.former_tables();
+        if self.plan.operations.total() > 0 {
+            let query = recorded::operations(self.layout(), &former, &joined(), all_missing);
+            draft.write(self.connection, Part::Changes, &query)?;
+        }
+        if tables::count(self.connection, UNSETTLED)? > 0 {
+            draft.write(
+                self.connection,
+                Part::Unsettled,
+                &recorded::unsettled(self.layout(), UNSETTLED),
+            )?;
+        }
+        Ok(())
     }
 
     /// A plan of writes alone, where nothing of the old entries remains: its rows are the entries.
@@ -500,29 +513,4 @@ impl Tally {
         }
         counts
     }
-}
-
-/// Reads what is unsettled, in the order of keys.
-pub(super) fn unsettled(connection: &Connection, layout: &Layout) -> Result<Vec<Unsettled>, LedgerError> {
-    connection.query_rows(
-        &format!(
-            "SELECT {key}, change, kind, state, code, message, field, times, since, run FROM {UNSETTLED} AS u ORDER BY {order}",
-            key = layout.key_json("u."),
-            order = layout.identity("u."),
-        ),
-        |row| {
-            Ok(Unsettled {
-                key: row.get(0)?,
-                change: row.get(1)?,
-                kind: row.get(2)?,
-                state: row.get(3)?,
-                code: row.get(4)?,
-                message: row.get(5)?,
-                field: row.get(6)?,
-                times: row.get(7)?,
-                since: row.get(8)?,
-                run: row.get(9)?,
-            })
-        },
-    )
 }

@@ -10,7 +10,7 @@ use crate::project::sync::Mode;
 use crate::report::Split;
 use crate::warehouse::{Column, Connection, HASH_SCHEME, WarehouseError, quote};
 
-use super::LedgerError;
+use super::{LedgerError, reproject};
 
 /// The version of the format that is written.
 pub const FORMAT: u32 = 2;
@@ -169,6 +169,14 @@ impl Meta {
     /// The meta that a preview assumes where there is no ledger yet.
     pub(crate) fn preview(sync: &str, target: &TargetName, layout: &Layout) -> Self {
         Self::new("preview".to_owned(), sync, target, layout)
+    }
+
+    /// The older versions of the mappings that are kept, each with its rows' table.
+    pub(crate) fn former_tables(&self) -> Vec<(u64, String, Layout)> {
+        let former = self.former.iter();
+        former
+            .map(|(version, layout)| (*version, reproject::former(*version), layout.clone()))
+            .collect()
     }
 
     /// Reads it; `None` where the file has no tables yet.

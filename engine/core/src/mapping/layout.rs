@@ -218,6 +218,28 @@ impl Layout {
         }
     }
 
+    /// The list of the fields whose values differ between two rows, constants aside.
+    #[must_use]
+    pub fn differing_fields(&self, a: &str, b: &str) -> String {
+        let parts = self.fields.iter().filter_map(|field| {
+            let RecordValue::Image(index) = field.value else {
+                return None;
+            };
+            let data_type = &self.image.get(index)?.data_type;
+            let side = |prefix: &str| comparable(&format!("{prefix}i{index}"), data_type);
+            Some(format!(
+                "CASE WHEN {} IS DISTINCT FROM {} THEN {} END",
+                side(a),
+                side(b),
+                quote::text(&field.to)
+            ))
+        });
+        format!(
+            "list_filter([{}]::VARCHAR[], lambda name: name IS NOT NULL)",
+            list(parts)
+        )
+    }
+
     /// The record as a JSON object by field.
     #[must_use]
     pub fn record_json(&self, prefix: &str) -> String {

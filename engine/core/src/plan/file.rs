@@ -14,10 +14,10 @@ use sha2::{Digest, Sha256};
 
 use super::basis::{Basis, Expected};
 use super::operations::Operations;
-use super::sample::Invalid;
 use crate::delivery;
 use crate::destination::Effect;
 use crate::operation::Kind;
+use crate::record::Invalid;
 use crate::report::Counts;
 use crate::warehouse::WarehouseError;
 

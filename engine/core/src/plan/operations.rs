@@ -4,6 +4,7 @@ use std::error::Error;
 
 use super::{Place, Planned};
 use crate::delivery::{self, OperationSource};
+use crate::ledger::recorded;
 use crate::operation::{Change, Kind, Operation};
 use crate::warehouse::{Connection, Row, WarehouseError, quote};
 
@@ -87,7 +88,7 @@ fn read(connection: &Connection, query: &str, start: u64) -> Result<Vec<delivery
 /// Everything but the window.
 fn query(at: &Place) -> String {
     let layout = &at.layout;
-    let (record, of_former) = record(at);
+    let (record, of_former) = recorded::record(layout, &at.former);
     // Where nothing can be cleared, the kind is refused before.
     let cleared = quote::text(&layout.cleared_json().unwrap_or_else(|| "{}".to_owned()));
     let (previous, join) = if at.previous {
@@ -107,25 +108,6 @@ fn query(at: &Place) -> String {
         id = id(at),
         plan = at.plan,
     )
-}
-
-/// The record of a planned row `p`, and the joins that it needs: an insert that is repeated has the one first sent, under
-/// whichever mappings that was (rule 27).
-pub(super) fn record(at: &Place) -> (String, String) {
-    let mut record = at.layout.record_json("p.");
-    let mut joins = String::new();
-    for (version, table, layout) in &at.former {
-        let name = format!("f{version}");
-        joins.push_str(&format!(
-            " LEFT JOIN {table} AS {name} ON p.mapping = {version} AND {name}.mapping = {version} AND {}",
-            at.layout.same_entry(&name, "p")
-        ));
-        record = format!(
-            "CASE WHEN {name}.mapping IS NOT NULL THEN {} ELSE {record} END",
-            layout.record_json(&format!("{name}."))
-        );
-    }
-    (record, joins)
 }
 
 /// The hash that is an operation's id (rule 27): incarnation, key, place, kind, and the run that first planned it.

@@ -1,10 +1,11 @@
 //! Rebaseline: the model's present state is declared to be what the destination has (rule 15). Nothing is sent.
 
 use super::build::Source;
-use super::{PlanError, Request, Stop, rules_of, unbound};
-use crate::diff;
+use super::{PlanError, Request, Stop, rules_of, unbound, withheld};
+use crate::diff::{self, Tally};
 use crate::ledger::tables::{self, ENTRIES, PLAN, PROPOSED, UNSETTLED, temporary};
 use crate::ledger::{Ledger, Meta, reproject};
+use crate::record::Summary;
 use crate::report::Counts;
 use crate::warehouse::{Connection, WarehouseError};
 
@@ -38,6 +39,7 @@ pub fn rebaseline(
         ..Counts::default()
     };
     ask(connection, request, &meta, &desired)?;
+    let draft = ledger.records().map(|records| records.begin(request.run)).transpose()?;
     connection.transaction::<_, PlanError>(|connection| {
         if meta.layout != *layout {
             let keys_differ = !meta.layout.same_key_columns(layout);
@@ -85,6 +87,10 @@ pub fn rebaseline(
             here = layout.same_key("v", "e"),
             taken = layout.same_place("t", "e"),
         ))?;
+        if let Some(draft) = &draft {
+            withheld::write(connection, layout, &Tally::default(), desired.invalid, draft)?;
+            withheld::write_declared(connection, layout, draft)?;
+        }
         tables::replace_entries(connection, PLAN)?;
         connection.execute(&format!("DELETE FROM {UNSETTLED}; DELETE FROM {PROPOSED}"))?;
         meta.layout = layout.clone();
@@ -96,8 +102,14 @@ pub fn rebaseline(
         meta.pinned.extend(request.pinned.clone());
         meta.clean = (desired.invalid == 0).then(|| super::clean(&desired, request));
         meta.write(connection)?;
+        if let Some(draft) = &draft {
+            draft.complete(Summary::default())?;
+        }
         Ok(())
     })?;
+    if let Some(records) = ledger.records() {
+        records.publish(request.run)?;
+    }
     tables::drop_temporary(connection, &["snapshot"])?;
     ledger.set(meta);
     Ok(counts)

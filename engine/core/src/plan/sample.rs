@@ -1,8 +1,10 @@
 //! A sample of a plan for people: what a row's record was and what it will be; and rows that cannot be sent.
 
-use super::{Planned, operations};
+use super::Planned;
+use crate::ledger::recorded;
 use crate::ledger::tables::temporary;
 use crate::operation::Change;
+use crate::record::Invalid;
 use crate::warehouse::{Connection, WarehouseError};
 
 /// One operation of a plan, for people.
@@ -20,15 +22,6 @@ pub struct Sample {
     pub after: Option<String>,
 }
 
-/// A row that cannot be sent (rules 9 and 12).
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Invalid {
-    /// The row's key, a JSON object by column.
-    pub key: String,
-    /// Why.
-    pub reason: String,
-}
-
 impl Planned {
     /// The first operations of each change, at most so many of each.
     ///
@@ -40,7 +33,7 @@ impl Planned {
         if self.shortcut {
             return Ok(samples);
         }
-        let (after, of_former) = operations::record(&self.at);
+        let (after, of_former) = recorded::record(layout, &self.at.former);
         for change in Change::ALL {
             let sql = format!(
                 "SELECT p.change, p.kind, {key}, CASE WHEN e.epoch IS NOT NULL AND (e.h IS NOT NULL OR p.change = 'removed') THEN {before} END, \

@@ -12,7 +12,8 @@ use crate::ledger::{Accept, Binding, Folded, Note};
 use crate::operation::Operation;
 use crate::outcome::Rejection;
 use crate::project::model::Model;
-use crate::project::sync::{From, Guards, Mapping, Match, Returning, Threshold};
+use crate::project::sync::{From, Guards, Mapping, Match, OnUnknown, Returning, Threshold};
+use crate::record::Records;
 use crate::warehouse::{Warehouse, WarehouseOptions};
 
 mod cost;
@@ -25,6 +26,8 @@ mod places;
 mod preview;
 mod properties;
 mod rebaselines;
+mod records;
+mod resolves;
 mod retries;
 mod runs;
 mod whole;
@@ -56,6 +59,8 @@ struct World {
     full_resync: bool,
     orders: Vec<String>,
     force: bool,
+    /// Whether records of runs are kept.
+    records: bool,
 }
 
 /// What a run did.
@@ -117,6 +122,7 @@ impl World {
                 mappings: vec![mapping("n")],
                 on_removed: OnRemoved::Delete,
                 returning: Returning::Remember,
+                on_unknown: OnUnknown::Resend,
                 guards: Guards {
                     max_removed: Threshold { share: 1.0, rows: 1000 },
                     max_nulled: 1.0,
@@ -152,6 +158,7 @@ impl World {
             full_resync: false,
             orders: Vec::new(),
             force: false,
+            records: false,
         }
     }
 
@@ -240,7 +247,11 @@ impl World {
     }
 
     fn open(&self, warehouse: &Warehouse, note: Option<&Note>) -> Result<Ledger, LedgerError> {
-        Ledger::open(warehouse, &self.ledger_path(), true, note)
+        let mut ledger = Ledger::open(warehouse, &self.ledger_path(), true, note)?;
+        if self.records {
+            ledger.keep_records(Records::of(self.folder.path()));
+        }
+        Ok(ledger)
     }
 
     /// Recovers, binds and plans.

@@ -83,8 +83,8 @@ impl JsonSchema for ByteSize {
 }
 
 /// A length of time, written with units: `15m`, `1h30m`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Span(pub Duration);
 
 const SPAN_UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
@@ -114,6 +114,28 @@ impl FromStr for Span {
         } else {
             Ok(Self(Duration::from_secs(seconds)))
         }
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0.as_secs();
+        if rest == 0 {
+            return f.write_str("0s");
+        }
+        for (unit, seconds) in SPAN_UNITS {
+            if rest >= seconds {
+                write!(f, "{}{unit}", rest / seconds)?;
+                rest %= seconds;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl From<Span> for String {
+    fn from(span: Span) -> Self {
+        span.to_string()
     }
 }
 
@@ -166,7 +188,9 @@ mod tests {
     #[test]
     fn lengths_of_time_are_read() {
         for (text, seconds) in [("15m", 900), ("1h30m", 5400), ("1d", 86_400), ("90s", 90), ("0s", 0)] {
-            assert_eq!(text.parse(), Ok(Span(Duration::from_secs(seconds))), "{text}");
+            let span = Span(Duration::from_secs(seconds));
+            assert_eq!(text.parse(), Ok(span), "{text}");
+            assert_eq!(span.to_string().parse(), Ok(span), "{text}");
         }
         for text in ["", "15", "m", "30m1h", "1m1m", "15 m", "1w", "99999999999999999d"] {
             assert!(text.parse::<Span>().is_err(), "{text}");

@@ -1,13 +1,14 @@
 //! `outflow.yml`: what holds for the whole project.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chrono_tz::{TZ_VARIANTS, Tz};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::marks::Marks;
-use super::quantity::ByteSize;
+use super::quantity::{ByteSize, Span};
 use super::review::Review;
 use super::suggest;
 
@@ -24,6 +25,8 @@ pub struct ProjectSettings {
     pub threads: usize,
     /// How many syncs run side by side.
     pub concurrency: usize,
+    /// How long records of runs are kept.
+    pub keep_records: Duration,
     /// The file, relative to the project.
     pub file: PathBuf,
     /// Where its fields stand.
@@ -57,6 +60,25 @@ pub(super) struct SettingsContent {
     #[serde(default = "concurrency")]
     #[schemars(range(min = 1, max = 64))]
     concurrency: usize,
+    /// The records of runs: what was done about each row, with its values.
+    #[serde(default)]
+    records: RecordsContent,
+}
+
+/// The records of runs.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct RecordsContent {
+    /// How long they are kept. A sync's newest one is kept until there is a newer one.
+    keep: Span,
+}
+
+impl Default for RecordsContent {
+    fn default() -> Self {
+        Self {
+            keep: Span(Duration::from_secs(90 * 86_400)),
+        }
+    }
 }
 
 fn timezone() -> String {
@@ -91,6 +113,7 @@ impl SettingsContent {
             memory_limit: self.memory_limit,
             threads: self.threads,
             concurrency: self.concurrency,
+            keep_records: self.records.keep.0,
             file: review.file.to_owned(),
             marks: review.marks.clone(),
         })

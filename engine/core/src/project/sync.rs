@@ -38,6 +38,8 @@ pub struct Sync {
     pub on_removed: OnRemoved,
     /// What insert mode does with a key that left and comes back.
     pub returning: Returning,
+    /// What insert mode does with a row of which nobody knows whether it was inserted.
+    pub on_unknown: OnUnknown,
     /// What stops a run.
     pub guards: Guards,
     /// When it runs by itself; absent for never.
@@ -123,6 +125,17 @@ pub enum Returning {
     Remember,
     /// It is inserted again.
     Insert,
+}
+
+/// What insert mode does with a row of which nobody knows whether it was inserted (rule 3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUnknown {
+    /// It is inserted again, so that it is there at least once.
+    #[default]
+    Resend,
+    /// It is held until a person resolves it, so that it is there at most once.
+    Hold,
 }
 
 /// How the destination finds a record (rule 12).

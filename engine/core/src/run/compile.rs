@@ -17,6 +17,7 @@ use crate::project::diagnostic::{Diagnostic, Diagnostics};
 use crate::project::model::Model;
 use crate::project::source::Source;
 use crate::project::sync::Sync;
+use crate::record::Records;
 use crate::warehouse::{Column, Connection, Warehouse, WarehouseOptions};
 
 use super::lock;
@@ -76,7 +77,7 @@ pub fn compile(request: &RunRequest, access: Access) -> Result<Compiled, RunErro
     let mut warehouse = Warehouse::open(&options)?;
     let (path, note) = (request.lock.ledger(), request.note.as_ref());
     let mut set_aside = None;
-    let ledger = match access {
+    let mut ledger = match access {
         Access::None => Ledger::default(),
         Access::Read => Ledger::open(&warehouse, &path, false, note)?,
         Access::Write => Ledger::open(&warehouse, &path, true, note)?,
@@ -97,6 +98,15 @@ pub fn compile(request: &RunRequest, access: Access) -> Result<Compiled, RunErro
             opened => opened?,
         },
     };
+    if matches!(access, Access::Write | Access::Restate) {
+        let records = Records::of(request.lock.folder());
+        private::folder(records.folder()).map_err(|source| RunError::Io {
+            path: records.folder().to_owned(),
+            source,
+        })?;
+        warehouse.let_write(records.folder());
+        ledger.keep_records(records);
+    }
     let known = ledger.meta().map(|meta| meta.pinned.clone()).unwrap_or_default();
     let sources: Vec<&Source> = model
         .sources
@@ -176,7 +186,10 @@ pub fn configuration(
     let parts = [
         ("model", json!([model.sql, model.key, model.sources])),
         ("mapping", json!(layout)),
-        ("sync", json!([sync.mode, sync.on_removed, sync.returning, sync.object])),
+        (
+            "sync",
+            json!([sync.mode, sync.on_removed, sync.returning, sync.on_unknown, sync.object]),
+        ),
         (
             "destination",
             json!([

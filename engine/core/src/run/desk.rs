@@ -8,8 +8,6 @@ use crate::durable;
 use crate::fault;
 use crate::ledger::{Accept, Binding, Folded, Ledger, LedgerError, Note, TargetName};
 use crate::mapping::Layout;
-use crate::plan::Invalid;
-use crate::record::Record;
 use crate::warehouse::Connection;
 
 /// What the project's other processes are told of ledgers, so that a ledger that was lost or restored is noticed (rule 7).
@@ -131,7 +129,7 @@ pub fn bind(
 }
 
 /// Folds the journal into the ledger, and removes it.
-pub async fn commit(request: &RunRequest, mut desk: Desk) -> Result<(Desk, Option<Folded>), RunError> {
+pub async fn commit(request: &RunRequest, mut desk: Desk) -> Result<Option<Folded>, RunError> {
     let job = request.clone();
     blocking(move || {
         let path = job.lock.journal();
@@ -144,7 +142,7 @@ pub async fn commit(request: &RunRequest, mut desk: Desk) -> Result<(Desk, Optio
         reach(&job, "fold-noted")?;
         remove(&path)?;
         reach(&job, "journal-removed")?;
-        Ok((desk, folded))
+        Ok(folded)
     })
     .await
 }
@@ -163,15 +161,6 @@ pub fn committed(request: &RunRequest, desk: &Desk) -> Result<(), RunError> {
     request.notes.committed(&request.sync, &note).map_err(RunError::Notes)
 }
 
-/// What did not get through, as of now.
-pub async fn record(desk: Desk, invalid: Vec<Invalid>) -> Result<Record, RunError> {
-    blocking(move || {
-        let unsettled = desk.ledger.unsettled(&desk.connection)?;
-        Ok(Record { unsettled, invalid })
-    })
-    .await
-}
-
 /// A step is done; a test may want it to have failed.
 pub fn reach(request: &RunRequest, step: &str) -> Result<(), RunError> {
     fault::point(step).map_err(|source| RunError::Io {
@@ -180,7 +169,7 @@ pub fn reach(request: &RunRequest, step: &str) -> Result<(), RunError> {
     })
 }
 
-fn remove(path: &Path) -> Result<(), RunError> {
+pub fn remove(path: &Path) -> Result<(), RunError> {
     match std::fs::remove_file(path) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(RunError::Io {
             path: path.to_owned(),

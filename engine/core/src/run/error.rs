@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::destination::OpenError;
 use crate::journal::JournalError;
 use crate::ledger::LedgerError;
+use crate::mapping::KeyError;
 use crate::outcome::Failure;
 use crate::plan::PlanError;
 use crate::plan::file::PlanFileError;
@@ -53,6 +54,9 @@ pub enum RunError {
     /// What the ledger committed cannot be noted.
     #[error("the ledger's commit cannot be noted: {0}")]
     Notes(String),
+    /// A text is no key of the model.
+    #[error(transparent)]
+    Key(KeyError),
     /// A thread that worked for the run is gone.
     #[error("the run broke off: {0}")]
     Broken(String),
@@ -83,7 +87,11 @@ impl RunError {
     pub const fn is_configuration(&self) -> bool {
         matches!(
             self,
-            Self::Configuration(_) | Self::Open(_) | Self::PlanFile(_) | Self::Plan(PlanError::Refused(_))
+            Self::Configuration(_)
+                | Self::Open(_)
+                | Self::PlanFile(_)
+                | Self::Key(_)
+                | Self::Plan(PlanError::Refused(_))
         )
     }
 }

@@ -121,7 +121,9 @@ impl SyncLock {
     /// The lock of a copy of a sync's state, which nobody else knows of.
     pub(crate) fn of_copy(folder: PathBuf) -> std::io::Result<Self> {
         let path = folder.join("lock");
-        let file = Arc::new(Held::new(private::file(&path)?, path));
+        let file = private::file(&path)?;
+        file.lock()?;
+        let file = Arc::new(Held::new(file, path));
         Ok(Self { folder, file })
     }
 

@@ -10,7 +10,8 @@ use crate::destination::{Effect, Limits};
 use crate::operation::{Kind, Operation};
 use crate::plan::basis::Basis;
 use crate::plan::file::Header;
-use crate::plan::{self, Invalid, Sample};
+use crate::plan::{self, Sample};
+use crate::record::Invalid;
 use crate::report::Counts;
 use crate::warehouse::Connection;
 

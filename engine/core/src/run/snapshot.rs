@@ -136,6 +136,23 @@ fn files(folder: &Path, journal: bool) -> std::io::Result<Vec<Seen>> {
     Ok(files)
 }
 
+/// Removes the copies of a sync's ledger that nobody reads any more; gives how many are being read.
+pub(crate) fn sweep_unused(sync: &Path) -> std::io::Result<usize> {
+    let entries = match std::fs::read_dir(sync.join("reading")) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        entries => entries?,
+    };
+    let mut reading = 0;
+    for entry in entries {
+        let copy = entry?.path();
+        match std::fs::File::open(copy.join("lock")).map(|file| file.try_lock()) {
+            Ok(Err(std::fs::TryLockError::WouldBlock)) => reading += 1,
+            _ => private::remove(&copy)?,
+        }
+    }
+    Ok(reading)
+}
+
 /// Removes what readers that died have left.
 fn sweep(readings: &Path) {
     let entries = std::fs::read_dir(readings).into_iter().flatten().flatten();
@@ -190,7 +207,12 @@ mod tests {
         assert!(second.under_way.is_none());
         assert_eq!(std::fs::read(second.lock.journal()).unwrap(), b"outcomes");
         let folders = [snapshot.folder.clone(), second.folder.clone()];
+        let sync = lock::folder(state.path(), "a");
+        assert_eq!(sweep_unused(&sync).unwrap(), 2, "both are being read");
+        std::fs::create_dir(sync.join("reading/left")).unwrap();
         drop((snapshot, second));
         assert!(folders.iter().all(|folder| !folder.exists()));
+        assert_eq!(sweep_unused(&sync).unwrap(), 0);
+        assert!(!sync.join("reading/left").exists());
     }
 }

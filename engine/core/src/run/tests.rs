@@ -64,7 +64,7 @@ async fn rule_01_a_rejected_change_keeps_the_old_image_and_is_sent_again() {
         (refused.report.status, refused.report.counts.rejected),
         (Status::Warning, split(0, 1, 0))
     );
-    let record = refused.record.unwrap();
+    let record = world.record();
     assert_eq!(record.unsettled.len(), 1);
     assert_eq!(record.unsettled[0].message.as_deref(), Some("no"));
     world.crm.take_sent();
@@ -80,7 +80,7 @@ async fn rule_01_a_rejected_change_keeps_the_old_image_and_is_sent_again() {
         (reverted.report.status, reverted.report.counts.changes.total()),
         (Status::Success, 0)
     );
-    assert!(reverted.record.unwrap().unsettled.is_empty());
+    assert!(world.record().unsettled.is_empty());
 }
 
 #[tokio::test]

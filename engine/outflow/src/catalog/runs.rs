@@ -55,6 +55,9 @@ pub struct Ended {
     pub notes: Vec<String>,
 }
 
+/// What stands in place of a message or note that was forgotten.
+const FORGOTTEN: &str = "(forgotten)";
+
 impl Catalog {
     /// Begins a run: with one stroke, runs that have no end are ended as interrupted, the new one is listed, and the orders
     /// that it takes are its. Nothing where nothing is to be done: the order that was to set it off waits no more, as
@@ -143,6 +146,36 @@ impl Catalog {
             }
             Ok(())
         })
+    }
+
+    /// Takes messages and notes of a sync's runs away that have one of these texts, also from what the file has no more use
+    /// for (rule 39). Gives how many runs those were.
+    ///
+    /// # Errors
+    /// When the catalog cannot be written.
+    pub fn forget(&self, sync: i64, texts: &[String]) -> Result<u64, CatalogError> {
+        let has =
+            |column: &str| format!("instr(coalesce({column}, ''), ?2) > 0 OR instr(coalesce({column}, ''), ?3) > 0");
+        let sql = format!(
+            "UPDATE runs SET message = iif(message IS NULL, NULL, '{FORGOTTEN}'), notes = '[\"{FORGOTTEN}\"]'
+             WHERE sync = ?1 AND ({} OR {})",
+            has("message"),
+            has("notes")
+        );
+        let forgotten = self.write(|tx| {
+            tx.pragma_update(None, "secure_delete", true)?;
+            let mut forgotten = 0;
+            for text in texts {
+                // Notes are a JSON list of texts.
+                let quoted = serde_json::Value::from(text.as_str()).to_string();
+                forgotten += tx.execute(&sql, params![sync, text, quoted.trim_matches('"')])?;
+            }
+            Ok(forgotten)
+        })?;
+        if forgotten > 0 {
+            self.read(|db| db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())))?;
+        }
+        Ok(forgotten as u64)
     }
 
     /// Ends the runs of a sync that have no end, as interrupted. Call it with the sync's lock held, which proves that

@@ -48,8 +48,8 @@ fn rule_09_invalid_rows_are_listed_with_reasons() {
     world.rows("(NULL, 'a', 1), (2, NULL, 2), (3, 'c', 3), (3, 'd', 3), (4, 'e', 4), (5, 'e', 5)");
     let warehouse = world.warehouse();
     let mut connection = warehouse.connect().unwrap();
-    let mut ledger = world.open(&warehouse, None).unwrap();
-    let planned = world.plan(&warehouse, &mut connection, &mut ledger).unwrap();
+    let projection = world.project(&warehouse);
+    let planned = preview(&mut connection, &Ledger::default(), &world.request(&projection)).unwrap();
     let mut invalid: Vec<_> = planned
         .invalid(&connection, 10)
         .unwrap()

@@ -4,7 +4,7 @@ use super::*;
 
 impl World {
     /// Takes the present state as delivered.
-    fn rebaseline(&self) -> Result<Counts, PlanError> {
+    pub(super) fn rebaseline(&self) -> Result<Counts, PlanError> {
         let warehouse = self.warehouse();
         let mut connection = warehouse.connect().unwrap();
         let mut ledger = self.open(&warehouse, None)?;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::schedule::Cron;
 
-use super::{From, Guards, Mapping, Match, Mode, OnRemoved, Returning, ScheduleConfig, Sync};
+use super::{From, Guards, Mapping, Match, Mode, OnRemoved, OnUnknown, Returning, ScheduleConfig, Sync};
 use crate::project::quantity::Span;
 use crate::project::review::Review;
 use crate::project::settings::zone;
@@ -46,6 +46,9 @@ pub(in crate::project) struct SyncContent {
     on_removed: Option<OnRemoved>,
     /// What insert mode does with a key that left the model and comes back: `remember` unless said.
     returning: Option<Returning>,
+    /// What insert mode does with a row whose insert had no answer, so that nobody knows whether it is there: `resend` unless
+    /// said. With `hold` it waits for `outflow resolve`.
+    on_unknown: Option<OnUnknown>,
     /// What stops a run.
     #[serde(default)]
     guards: Guards,
@@ -109,6 +112,13 @@ impl SyncContent {
             );
             review.note_with_help("returning", message, "leave the field out");
         }
+        if self.on_unknown.is_some() && self.mode != Mode::Insert {
+            let message = format!(
+                "only mode `insert` would do harm by sending again; the mode is `{}`",
+                self.mode.as_str()
+            );
+            review.note_with_help("on_unknown", message, "leave the field out");
+        }
         self.check_targets(review);
         let schedule = self.schedule.and_then(|schedule| schedule.check(review));
         let mappings = self
@@ -131,6 +141,7 @@ impl SyncContent {
             mappings,
             on_removed,
             returning: self.returning.unwrap_or_default(),
+            on_unknown: self.on_unknown.unwrap_or_default(),
             guards: self.guards,
             schedule,
             disabled: self.disabled,

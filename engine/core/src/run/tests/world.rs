@@ -8,6 +8,7 @@ use super::crm::Crm;
 use crate::destination::Effect;
 use crate::ledger::Note;
 use crate::project::Project;
+use crate::record::{Record, Records};
 use crate::report::Control;
 use crate::run::lock::{self, Asked, SyncLock};
 use crate::run::{Claims, Finished, Notes, Preview, PreviewOptions, RunError, RunOptions, RunRequest};
@@ -173,6 +174,13 @@ impl World {
 
     pub async fn run(&mut self) -> Finished {
         crate::run::run(self.request()).await
+    }
+
+    /// What did not get through, by the newest record.
+    pub fn record(&self) -> Record {
+        let records = Records::of(&lock::folder(&self.state(), SYNC));
+        let newest = records.runs().unwrap().pop().unwrap();
+        Record::read(&records.of_run(newest)).unwrap().unwrap()
     }
 
     pub async fn rebaseline(&mut self) -> Finished {
