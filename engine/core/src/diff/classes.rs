@@ -125,7 +125,7 @@ impl Tally {
 
     /// Those that become none, and those that are not counted.
     pub(crate) fn without_operation(&self) -> u64 {
-        let without = self.0.iter().filter(|(_, action, _)| !action.is_planned());
+        let without = self.counts.iter().filter(|(_, action, _)| !action.is_planned());
         without.map(|(_, _, count)| count).sum()
     }
 

@@ -25,6 +25,7 @@ mod modes;
 mod places;
 mod preview;
 mod properties;
+mod random;
 mod rebaselines;
 mod records;
 mod resolves;
