@@ -307,6 +307,12 @@ fn attempt(
     let draft = ledger.records().map(|records| records.begin(request.run)).transpose()?;
     planned.deliver = tally.planned().total() > 0 || tally.of(Action::Replace) > 0;
     connection.transaction::<_, PlanError>(|connection| {
+        build::plan(connection, &rules, request.projection, source, &planned.at, &tally)?;
+        guard::nulled(connection, &planned.at, request, planned.counts.unchanged)?;
+        planned
+            .notes
+            .extend(resync::edit_note(connection, &planned.at, &edits, rules.mode)?);
+        // After all that looks at the entries as they were compared.
         if draft.is_some() {
             withheld::keep(connection, rules.layout, &tally)?;
         }
@@ -314,11 +320,6 @@ fn attempt(
         if let Some(draft) = &draft {
             withheld::write(connection, rules.layout, &tally, desired.invalid, draft)?;
         }
-        build::plan(connection, &rules, request.projection, source, &planned.at, &tally)?;
-        guard::nulled(connection, &planned.at, request, planned.counts.unchanged)?;
-        planned
-            .notes
-            .extend(resync::edit_note(connection, &planned.at, &edits, rules.mode)?);
         if let Some(expected) = expected {
             basis::check_after(connection, &planned.at, expected, tally.planned())?;
         }
@@ -331,8 +332,9 @@ fn attempt(
         if resync.begun {
             meta.resynced = request.orders.to_vec();
         }
-        if !held {
-            meta.null_keys = Some(desired.null_keys);
+        match &held {
+            Some(token) => guard::propose_held(connection, &rules, token)?,
+            None => meta.null_keys = Some(desired.null_keys),
         }
         meta.pinned.extend(request.pinned.clone());
         meta.clean = None;
@@ -489,8 +491,8 @@ enum Compared {
 struct Comparison {
     desired: Desired,
     tally: Tally,
-    /// Whether removals are held back (rule 10).
-    held: bool,
+    /// The approval of the removals that are held back, where they are (rule 10).
+    held: Option<String>,
     planned: Planned,
 }
 
@@ -543,7 +545,8 @@ fn compare(
     let nulls_grew = desired.null_keys > meta.null_keys.unwrap_or_default();
     let held = nulls_grew && removed.count > 0 && !approved;
     if held {
-        tally = diff::hold_removals(connection, rules.whole)?;
+        guard::set_aside(connection, &at.layout)?;
+        tally = diff::hold_removals(connection, &rules)?;
         notes.push(format!(
             "{} removals are held back: {} rows have a null key, more than in earlier runs, and may be the very rows that seem to have left; if they did leave: --allow {}",
             removed.count, desired.null_keys, removed.token
@@ -577,7 +580,7 @@ fn compare(
     Ok(Compared::Differs(Box::new(Comparison {
         desired,
         tally,
-        held,
+        held: held.then_some(removed.token),
         planned,
     })))
 }

@@ -6,6 +6,7 @@
 
 use super::{Rules, insert};
 use crate::ledger::tables::{LEFT, drop_temporary, temporary};
+use crate::mapping::Layout;
 use crate::operation::Change;
 use crate::project::sync::{Mode, OnRemoved, OnUnknown};
 use crate::report::Split;
@@ -96,12 +97,16 @@ impl Action {
 
 /// Differences by change and action.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally(Vec<(Change, Action, u64)>);
+pub(crate) struct Tally {
+    counts: Vec<(Change, Action, u64)>,
+    /// Inserts that are repeated, beyond the first of their key.
+    further: u64,
+}
 
 impl Tally {
     /// How many have that action.
     pub(crate) fn of(&self, action: Action) -> u64 {
-        self.0
+        self.counts
             .iter()
             .filter(|(_, its, _)| *its == action)
             .map(|(_, _, count)| count)
@@ -120,22 +125,22 @@ impl Tally {
 
     /// Those that become none, and those that are not counted.
     pub(crate) fn without_operation(&self) -> u64 {
-        let without = self.0.iter().filter(|(_, action, _)| !action.is_planned());
+        let without = self.counts.iter().filter(|(_, action, _)| !action.is_planned());
         without.map(|(_, _, count)| count).sum()
     }
 
     /// Rows of the model that differ.
     pub(crate) fn rows(&self) -> u64 {
-        self.0
+        let differ = self
+            .counts
             .iter()
-            .filter(|(change, action, _)| *change != Change::Removed && !matches!(action, Action::Keep | Action::Back))
-            .map(|(_, _, count)| count)
-            .sum()
+            .filter(|(change, action, _)| *change != Change::Removed && !matches!(action, Action::Keep | Action::Back));
+        differ.map(|(_, _, count)| count).sum::<u64>() - self.further
     }
 
     fn split(&self, which: impl Fn(Action) -> bool) -> Split {
         let mut split = Split::default();
-        for (change, action, count) in &self.0 {
+        for (change, action, count) in &self.counts {
             if which(*action) {
                 *split.of(*change) += count;
             }
@@ -144,7 +149,7 @@ impl Tally {
     }
 
     /// Reads it from `~changes`.
-    pub(crate) fn read(connection: &Connection) -> Result<Self, WarehouseError> {
+    pub(crate) fn read(connection: &Connection, layout: &Layout) -> Result<Self, WarehouseError> {
         let rows = connection.query_rows::<_, WarehouseError>(
             &format!(
                 "SELECT change, action, count(*) FROM {} GROUP BY ALL",
@@ -156,7 +161,18 @@ impl Tally {
             let action = Action::ALL.into_iter().find(|known| known.as_str() == action)?;
             Some((Change::parse(&change)?, action, count))
         };
-        Ok(Self(rows.into_iter().filter_map(parse).collect()))
+        let counts = rows.into_iter().filter_map(parse).collect();
+        let mut tally = Self { counts, further: 0 };
+        let repeated = tally.of(Action::Resend);
+        if repeated > 1 {
+            let keys: Option<u64> = connection.scalar(&format!(
+                "SELECT count(DISTINCT ({})) FROM {} WHERE action = 'resend'",
+                layout.comparable_keys(""),
+                temporary("changes")
+            ))?;
+            tally.further = repeated - keys.unwrap_or(repeated);
+        }
+        Ok(tally)
     }
 }
 
@@ -177,7 +193,7 @@ pub(crate) fn changes(connection: &Connection, rules: &Rules<'_>, narrowed: bool
     connection.execute(&format!("INSERT INTO {} {}", temporary("changes"), compared.removals()))?;
     drop_temporary(connection, &["near_rows", "near_entries"])?;
     rules.spare_what_left(connection)?;
-    if rules.mode == Mode::Update {
+    if rules.mode == Mode::Update && !rules.resync {
         rules.wait_after_no_match(connection)?;
     }
     if rules.whole {
@@ -187,12 +203,12 @@ pub(crate) fn changes(connection: &Connection, rules: &Rules<'_>, narrowed: bool
         rules.hold_doubted(connection)?;
     }
     rules.keep_ids(connection)?;
-    Tally::read(connection)
+    Tally::read(connection, rules.layout)
 }
 
 /// Holds back every removal (rule 10).
-pub(crate) fn hold_removals(connection: &Connection, whole: bool) -> Result<Tally, WarehouseError> {
-    let set = if whole {
+pub(crate) fn hold_removals(connection: &Connection, rules: &Rules<'_>) -> Result<Tally, WarehouseError> {
+    let set = if rules.whole {
         "change = 'changed', action = 'keep'"
     } else {
         "action = 'held'"
@@ -201,7 +217,7 @@ pub(crate) fn hold_removals(connection: &Connection, whole: bool) -> Result<Tall
         "UPDATE {} SET {set} WHERE change = 'removed' AND action NOT IN ('end', 'gone')",
         temporary("changes")
     ))?;
-    Tally::read(connection)
+    Tally::read(connection, rules.layout)
 }
 
 impl Rules<'_> {
@@ -374,12 +390,11 @@ impl Rules<'_> {
         Ok(())
     }
 
-    /// Rule 27: a retry of the same operation keeps the run that makes its id.
+    /// Rule 27: a retry of the same operation keeps the run that makes its id. An insert that is repeated has it already.
     fn keep_ids(&self, connection: &Connection) -> Result<(), WarehouseError> {
-        let same_record = "(c.action = 'resend' OR u.h IS NOT DISTINCT FROM c.h)";
         connection.execute(&format!(
             "UPDATE {changes} AS c SET op_run = u.op_run FROM {unsettled} AS u \
-             WHERE {same} AND u.epoch = {epoch} AND {same_record} \
+             WHERE {same} AND c.action <> 'resend' AND u.epoch = {epoch} AND u.h IS NOT DISTINCT FROM c.h \
              AND u.state IN ('rejected', 'unknown', 'unmatched') AND u.kind = CASE WHEN c.change = 'removed' THEN '{removal}' ELSE '{write}' END",
             changes = temporary("changes"),
             unsettled = self.unsettled,

@@ -25,23 +25,22 @@ impl Rules<'_> {
         // memory, nothing. A key whose insert is repeated has no other difference.
         format!(
             "SELECT {identity}, d.h, \
-             CASE WHEN u.state IS NULL AND coalesce(x.fresh OR NOT (x.here OR x.doubt), true) THEN 'added' ELSE 'changed' END AS change, \
-             CASE WHEN u.state IS NOT NULL THEN 'wait' WHEN o.uncertain THEN 'send' WHEN x.here THEN 'follow' \
+             CASE WHEN o.removing IS NOT TRUE AND coalesce(x.fresh OR NOT (x.here OR x.doubt), true) THEN 'added' ELSE 'changed' END AS change, \
+             CASE WHEN o.removing THEN 'wait' WHEN o.uncertain THEN 'send' WHEN x.here THEN 'follow' \
              WHEN x.doubt OR x.here IS NULL THEN 'send' ELSE {returned} END AS action, \
              {run}::UBIGINT AS op_run, NULL::VARCHAR AS dest_id \
              FROM {valid} AS d LEFT JOIN {by_key} AS x ON {same_key} \
-             LEFT JOIN (SELECT * FROM {plain} WHERE uncertain) AS o ON {own} LEFT JOIN {removing} AS u ON {removed} \
+             LEFT JOIN (SELECT *, {removing} AS removing FROM {plain} WHERE uncertain) AS o ON {own} \
              WHERE x.cut IS NOT TRUE AND (x.here AND x.low = d.h AND x.high = d.h AND o.uncertain IS NULL) IS NOT TRUE \
-             UNION ALL SELECT {cut_identity}, e.h, 'added', 'resend', {run}::UBIGINT, e.dest_id \
+             UNION ALL SELECT {cut_identity}, e.h, 'added', 'resend', e.op_run, e.dest_id \
              FROM (SELECT * FROM {entries} WHERE cut) AS e SEMI JOIN {valid} AS v ON {wanted}",
             identity = layout.identity("d."),
             run = self.run,
             by_key = self.by_key(&entries),
             same_key = layout.same_key("x", "d"),
+            removing = self.removing(),
             plain = self.entries,
             own = layout.same_entry("o", "d"),
-            removing = self.removing(),
-            removed = layout.same_entry("u", "d"),
             cut_identity = layout.identity("e."),
             wanted = layout.same_key("v", "e"),
         )
@@ -50,15 +49,13 @@ impl Rules<'_> {
     /// The entries, with `cut`: an insert that may not have arrived and is repeated with what was first sent.
     pub(super) fn entries_with_cuts(&self) -> String {
         format!(
-            "(SELECT e.*, e.uncertain AND e.h IS NULL AND e.kind = 'insert' AND u.state IS NULL AS cut \
-             FROM {entries} AS e LEFT JOIN {removing} AS u ON {same})",
-            entries = self.entries,
-            removing = self.removing(),
-            same = self.layout.same_entry("u", "e"),
+            "(SELECT *, uncertain AND h IS NULL AND kind = 'insert' AS cut FROM {})",
+            self.entries
         )
     }
 
-    /// What the entries of a key say together; `here` and hashes of those that are certain and no memory.
+    /// What the entries of a key say together; `here` and hashes of those that are certain and no memory. Whether a full
+    /// resync has come to them does not count, as nothing would be sent for that.
     fn by_key(&self, entries: &str) -> String {
         let layout = self.layout;
         let keys: String = (0..layout.key.len())
@@ -66,9 +63,8 @@ impl Rules<'_> {
             .collect();
         format!(
             "(SELECT {keys}bool_or(cut) AS cut, bool_or({CERTAIN}) AS here, bool_or(uncertain) AS doubt, \
-             bool_and(h IS NULL) AS fresh, min(CASE WHEN epoch = {epoch} THEN h ELSE 0 END) FILTER ({CERTAIN}) AS low, \
-             max(h) FILTER ({CERTAIN}) AS high FROM {entries} GROUP BY {comparable})",
-            epoch = self.epoch,
+             bool_and(h IS NULL) AS fresh, min(h) FILTER ({CERTAIN}) AS low, max(h) FILTER ({CERTAIN}) AS high \
+             FROM {entries} GROUP BY {comparable})",
             comparable = layout.comparable_keys(""),
         )
     }
@@ -106,13 +102,12 @@ impl Rules<'_> {
     pub(super) fn repeated_removals(&self) -> String {
         let layout = self.layout;
         format!(
-            "SELECT {identity}, e.h, 'removed', 'send', {run}::UBIGINT, e.dest_id FROM {entries} AS e \
-             JOIN {removing} AS u ON {same} JOIN {valid} AS d ON {back}",
+            "SELECT {identity}, e.h, 'removed', 'send', {run}::UBIGINT, e.dest_id \
+             FROM (SELECT * FROM {entries} WHERE {removing}) AS e JOIN {valid} AS d ON {back}",
             identity = layout.identity("e."),
             run = self.run,
             entries = self.entries,
             removing = self.removing(),
-            same = layout.same_entry("u", "e"),
             valid = valid(),
             back = layout.same_entry("d", "e"),
         )
@@ -132,11 +127,11 @@ impl Rules<'_> {
         Ok(())
     }
 
-    /// Removals of which nobody knows whether they were done; none where what was owed is given up (rule 18).
+    /// A condition of an entry: a removal was the last that was sent there, and nobody knows whether it was done. Never where
+    /// what was owed is given up (rule 18).
     fn removing(&self) -> String {
         format!(
-            "(SELECT * FROM {} WHERE state = 'unknown' AND change = 'removed' AND {})",
-            self.unsettled,
+            "(uncertain AND kind IN ('delete', 'clear') AND {})",
             self.on_removed != OnRemoved::Nothing
         )
     }

@@ -124,9 +124,8 @@ impl Fold<'_> {
             if replaced {
                 self.execute(format!("DELETE FROM {ENTRIES}"))?;
             }
-            taken = self.settle_writes()?;
-            self.settle_missing(all_missing)?;
-            self.doubt()?;
+            taken = self.settle(all_missing)?;
+            self.doubt(all_missing)?;
             self.execute(format!("DROP TABLE {PLAN}"))?;
         }
         let resync_over = self.meta.resync_open && self.verdicts.none_aborted();
@@ -232,7 +231,8 @@ impl Fold<'_> {
         Ok(tally)
     }
 
-    /// Rule 27: an operation on a key or place ends the ids of others there; what was not accepted is remembered.
+    /// What was not accepted is remembered, until it is tried again or its place is settled. Rule 27: an operation on a key
+    /// or place ends the ids of earlier ones there.
     fn unsettle(&self, all_missing: bool) -> Result<(), WarehouseError> {
         let layout = self.layout();
         let source = joined();
@@ -240,29 +240,65 @@ impl Fold<'_> {
         tables::drop_temporary(self.connection, &["earlier"])?;
         self.execute(format!("CREATE TEMP TABLE {earlier} AS FROM {UNSETTLED}"))?;
         if tables::count(self.connection, &earlier)? > 0 {
-            let attempted = format!(
-                "(SELECT {} FROM {source} WHERE v.state IS DISTINCT FROM 'aborted')",
-                layout.identity("p.")
-            );
+            let attempted = |which: &str| {
+                let identity = layout.identity("p.");
+                format!("(SELECT {identity} FROM {source} WHERE v.state IS DISTINCT FROM 'aborted' AND {which})")
+            };
+            for (ended, same) in [
+                (attempted("true"), layout.same_entry("u", "a")),
+                (attempted(&settles("p", "v", all_missing)), layout.same_place("u", "a")),
+                // A key has one row, so that another write of it is no longer wanted.
+                (
+                    attempted("p.change <> 'removed'"),
+                    format!(
+                        "{} AND u.change <> 'removed' AND u.state <> 'unknown'",
+                        layout.same_key("u", "a")
+                    ),
+                ),
+            ] {
+                self.execute(format!("DELETE FROM {UNSETTLED} AS u USING {ended} AS a WHERE {same}"))?;
+            }
             for same in [layout.same_key("u", "a"), layout.same_place("u", "a")] {
                 self.execute(format!(
-                    "DELETE FROM {UNSETTLED} AS u USING {attempted} AS a WHERE {same}"
+                    "UPDATE {UNSETTLED} AS u SET epoch = NULL FROM {} AS a WHERE {same}",
+                    attempted("true")
                 ))?;
             }
         }
         self.execute(format!(
             "INSERT INTO {UNSETTLED}
-             SELECT {identity}, p.change, p.kind, p.op_run, p.h, p.epoch, v.state, v.code, v.message, v.field,
+             SELECT {identity}, p.change, p.kind, p.op_run, p.h, {epoch}, v.state, v.code, v.message, v.field,
                coalesce(u.times, 0) + 1, coalesce(u.since, {run}), {run}
              FROM {PLAN} AS p JOIN {verdicts} AS v ON p.ordinal = v.ordinal
              LEFT JOIN {earlier} AS u ON {same} AND u.kind = p.kind AND u.state = v.state AND u.h IS NOT DISTINCT FROM p.h
              WHERE v.state IN ('rejected', 'unknown') OR (v.state = 'unmatched' AND (p.change <> 'removed' OR {all_missing}))",
             identity = layout.identity("p."),
+            epoch = self.epoch_of_id(),
             run = self.plan.run,
             verdicts = verdicts(),
             same = layout.same_entry("u", "p"),
         ))?;
         tables::drop_temporary(self.connection, &["earlier"])
+    }
+
+    /// The epoch of an operation `p` whose id a retry keeps: none where another one on its key or place left after it.
+    fn epoch_of_id(&self) -> String {
+        let layout = self.layout();
+        if layout.place_is_key() {
+            return "p.epoch".to_owned();
+        }
+        let later = |same: String| {
+            format!(
+                "EXISTS (SELECT 1 FROM {PLAN} AS q LEFT JOIN {} AS w ON q.ordinal = w.ordinal \
+                 WHERE w.state IS DISTINCT FROM 'aborted' AND q.ordinal > p.ordinal AND {same})",
+                verdicts()
+            )
+        };
+        format!(
+            "CASE WHEN {} OR {} THEN NULL ELSE p.epoch END",
+            later(layout.same_key("q", "p")),
+            later(layout.same_place("q", "p"))
+        )
     }
 
     /// Writes the record's parts that tell what came of operations, while the entries are as they were before.
@@ -309,43 +345,40 @@ impl Fold<'_> {
         Ok(())
     }
 
-    /// An accepted write owns its place: exactly that row is there, and nobody else's. Gives how many entries ended so.
-    fn settle_writes(&self) -> Result<u64, WarehouseError> {
+    /// What an accepted operation says of its place, and no match, settles all that was there (rules 3, 12 and 20): a write
+    /// owns it from now on. Gives how many entries ended because of a write.
+    fn settle(&self, all_missing: bool) -> Result<u64, WarehouseError> {
         let layout = self.layout();
         let source = joined();
-        let mut accepted = "p.change <> 'removed' AND coalesce(v.state, 'accepted') = 'accepted'".to_owned();
+        let settles = settles("p", "v", all_missing);
+        let accepted = "p.change <> 'removed' AND coalesce(v.state, 'accepted') = 'accepted'";
         let taken = self.delete_at(&format!("{source} WHERE {accepted}"))?;
-        if self.plan.mode == Mode::Insert && !layout.place_is_key() {
-            // An insert that is repeated where it was first sent may meet that of a row which has the place now.
-            accepted.push_str(&format!(
-                " AND NOT EXISTS (SELECT 1 FROM {PLAN} AS q LEFT JOIN {verdicts} AS w ON q.ordinal = w.ordinal \
-                 WHERE coalesce(w.state, 'accepted') = 'accepted' AND q.change <> 'removed' AND q.ordinal > p.ordinal AND {same})",
-                verdicts = verdicts(),
-                same = layout.same_place("q", "p"),
-            ));
-        }
+        self.delete_at(&format!("{source} WHERE {settles} AND NOT ({accepted})"))?;
         self.execute(format!(
             "INSERT INTO {ENTRIES} SELECT p.ordinal, {HEAD}, {identity}, p.h, {images}coalesce(v.id, p.dest_id), {tail}
-             FROM {source} WHERE {accepted}",
+             FROM {source} WHERE {accepted}{last}",
             identity = layout.identity("p."),
             images = layout.images("p."),
             tail = TAIL.trim_start_matches("dest_id, "),
+            last = self.is_last(all_missing),
         ))?;
         Ok(taken)
     }
 
-    /// An accepted removal, and no match at a place, settle all that is there (rules 12 and 20).
-    fn settle_missing(&self, all_missing: bool) -> Result<(), WarehouseError> {
-        let unmatched = if all_missing {
-            "v.state = 'unmatched' AND p.change <> 'removed'"
-        } else {
-            "v.state = 'unmatched'"
-        };
-        self.delete_at(&format!(
-            "{} WHERE {unmatched} OR (p.change = 'removed' AND coalesce(v.state, 'accepted') = 'accepted')",
-            joined()
-        ))?;
-        Ok(())
+    /// A condition, with `AND` before it: nothing settled the place of the operation `p` after it. Only in insert mode can
+    /// there be several at one place: an insert is repeated where it was first sent, and another row has the place now.
+    fn is_last(&self, all_missing: bool) -> String {
+        let layout = self.layout();
+        if self.plan.mode != Mode::Insert || layout.place_is_key() {
+            return String::new();
+        }
+        format!(
+            " AND NOT EXISTS (SELECT 1 FROM {PLAN} AS q LEFT JOIN {verdicts} AS w ON q.ordinal = w.ordinal \
+             WHERE {settles} AND q.ordinal > p.ordinal AND {same})",
+            verdicts = verdicts(),
+            settles = settles("q", "w", all_missing),
+            same = layout.same_place("q", "p"),
+        )
     }
 
     /// Ends every entry at the places of these operations.
@@ -359,16 +392,23 @@ impl Fold<'_> {
     }
 
     /// An unknown operation makes all that is at its place uncertain; a write there is an entry from now on (rule 3).
-    fn doubt(&self) -> Result<(), WarehouseError> {
+    fn doubt(&self, all_missing: bool) -> Result<(), WarehouseError> {
         let layout = self.layout();
         let unknown = format!(
-            "{PLAN} AS p JOIN {} AS v ON p.ordinal = v.ordinal WHERE v.state = 'unknown'",
-            verdicts()
+            "{PLAN} AS p JOIN {} AS v ON p.ordinal = v.ordinal WHERE v.state = 'unknown'{}",
+            verdicts(),
+            self.is_last(all_missing)
         );
         self.execute(format!(
             "UPDATE {ENTRIES} AS e SET uncertain = true FROM (SELECT DISTINCT {place} FROM {unknown}) AS a WHERE {same}",
             place = layout.identity("p."),
             same = layout.same_place("e", "a"),
+        ))?;
+        // What it was decides what insert mode does about it.
+        self.execute(format!(
+            "UPDATE {ENTRIES} AS e SET kind = a.kind FROM (SELECT {identity}, p.kind FROM {unknown}) AS a WHERE {same}",
+            identity = layout.identity("p."),
+            same = layout.same_entry("e", "a"),
         ))?;
         // An insert is retried as it was sent (rule 27), whatever was there before.
         self.execute(format!(
@@ -391,8 +431,11 @@ impl Fold<'_> {
         if counts.succeeded != counts.planned || all_missing || self.meta.resync_open {
             return Ok(false);
         }
+        // What an earlier epoch left is not for insert mode to send.
+        let epochs = self.plan.mode != Mode::Insert;
         let open: Option<bool> = self.connection.scalar(&format!(
-            "SELECT EXISTS (FROM {UNSETTLED}) OR EXISTS (FROM {ENTRIES} WHERE uncertain) OR EXISTS (FROM {ENTRIES} WHERE epoch <> {} AND NOT memory)",
+            "SELECT EXISTS (FROM {UNSETTLED}) OR EXISTS (FROM {ENTRIES} WHERE uncertain) \
+             OR EXISTS (FROM {ENTRIES} WHERE {epochs} AND epoch <> {} AND NOT memory)",
             self.meta.epoch
         ))?;
         Ok(open == Some(false))
@@ -410,6 +453,14 @@ fn verdicts() -> String {
 
 fn temporary_earlier() -> String {
     tables::temporary("earlier")
+}
+
+/// A condition: the operation, with its verdict, settles all that is at its place.
+fn settles(operation: &str, verdict: &str, all_missing: bool) -> String {
+    format!(
+        "(coalesce({verdict}.state, 'accepted') = 'accepted' \
+         OR ({verdict}.state = 'unmatched' AND ({operation}.change <> 'removed' OR NOT {all_missing})))"
+    )
 }
 
 /// The plan with what is known beyond "accepted".

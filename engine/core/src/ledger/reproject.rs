@@ -68,7 +68,7 @@ pub(crate) fn copy(
 }
 
 /// Copies what is unsettled into a table of the layout `to`, as [`adopt`] would leave it. Its record is another one now, and
-/// so is its id, but for an uncertain insert's, which is retried as it was (rule 27).
+/// so is its id (rule 27).
 pub(crate) fn copy_unsettled(connection: &Connection, to: &Layout, into: &str) -> Result<(), WarehouseError> {
     let keys = to
         .key
@@ -80,7 +80,7 @@ pub(crate) fn copy_unsettled(connection: &Connection, to: &Layout, into: &str) -
         .map(|(name, data_type)| format!("TRY_CAST({name} AS {data_type})"))
         .collect();
     connection.execute(&format!(
-        "INSERT INTO {into} SELECT {}, change, kind, op_run, NULL, CASE WHEN kind = 'insert' THEN epoch END, state, code, message, field, times, since, run FROM {UNSETTLED}",
+        "INSERT INTO {into} SELECT {}, change, kind, op_run, NULL, NULL, state, code, message, field, times, since, run FROM {UNSETTLED}",
         identity.join(", ")
     ))?;
     Ok(())

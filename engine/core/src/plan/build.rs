@@ -76,7 +76,11 @@ pub(super) fn apply(
             "UPDATE {ENTRIES} AS e SET change = 'gone' FROM {changes} AS c WHERE c.action = 'gone' AND {same}"
         ))?;
     }
-    guard::note_left(connection, rules, &format!("(FROM {changes} WHERE action = 'held')"))?;
+    guard::note_left(
+        connection,
+        rules,
+        &format!("(FROM {changes} WHERE action IN ('held', 'gone'))"),
+    )?;
     prune(connection, rules)
 }
 
@@ -92,7 +96,7 @@ fn follow(
     tables::drop_temporary(connection, &["followed"])?;
     // Read first, so that a row that has gone meanwhile leaves its entry as it is.
     connection.execute(&format!(
-        "CREATE TEMP TABLE {followed} AS SELECT {identity}, d.h, {images}e.dest_id, e.assumed OR e.h <> d.h AS assumed \
+        "CREATE TEMP TABLE {followed} AS SELECT {identity}, d.h, {images}e.dest_id, e.epoch, e.assumed OR e.h <> d.h AS assumed \
          FROM {rows} AS d JOIN {changes} AS c ON {same} JOIN {ENTRIES} AS e ON {same_key} \
          WHERE (c.action = 'follow' AND NOT e.memory OR c.action = 'back') AND NOT e.uncertain",
         identity = layout.identity("e."),
@@ -107,12 +111,11 @@ fn follow(
         layout.same_entry("e", "f")
     ))?;
     connection.execute(&format!(
-        "INSERT INTO {ENTRIES} SELECT 0, 'changed', '{kind}', {run}, {identity}, h, {images}dest_id, {epoch}, assumed, false, false, {mapping} FROM {followed}",
+        "INSERT INTO {ENTRIES} SELECT 0, 'changed', '{kind}', {run}, {identity}, h, {images}dest_id, epoch, assumed, false, false, {mapping} FROM {followed}",
         kind = rules.write_kind(),
         run = rules.run,
         identity = layout.identity(""),
         images = layout.images(""),
-        epoch = rules.epoch,
         mapping = rules.mapping,
     ))?;
     tables::drop_temporary(connection, &["followed"])

@@ -8,7 +8,7 @@ use crate::diff::{Desired, Rules, Tally};
 use crate::ledger::Meta;
 use crate::ledger::tables::{self, LEFT, PROPOSED, temporary};
 use crate::mapping::{Layout, is_widening};
-use crate::project::sync::OnRemoved;
+use crate::project::sync::{Mode, OnRemoved};
 use crate::report::Counts;
 use crate::warehouse::{Connection, WarehouseError};
 
@@ -124,6 +124,14 @@ fn removed() -> String {
     )
 }
 
+/// The entries that left the model; those too that go at the end of a full resync only.
+fn left() -> String {
+    format!(
+        "(SELECT * FROM {} WHERE change = 'removed' AND action <> 'end')",
+        temporary("changes")
+    )
+}
+
 /// An empty model, and too many removals.
 pub(super) fn removals(
     request: &Request<'_>,
@@ -169,32 +177,54 @@ pub(super) fn propose(
     if at.entries != tables::ENTRIES || at.plan != tables::PLAN || at.layout != meta.layout {
         return Ok(()); // A preview changes nothing.
     }
-    let run = rules.run;
     connection.transaction(|connection| {
-        connection.execute(&format!(
-            "DELETE FROM {PROPOSED} WHERE token = '{token}' OR (run + {PROPOSED_RUNS} < {run} AND token <> '{LEFT}')"
-        ))?;
-        connection.execute(&format!(
-            "INSERT INTO {PROPOSED} SELECT '{token}', {run}, {} FROM {}",
-            at.layout.identity(""),
-            removed()
-        ))?;
-        note_left(connection, rules, &removed())?;
+        keep_proposed(connection, rules, token, &removed())?;
+        note_left(connection, rules, &left())?;
         Ok(())
     })
+}
+
+/// Sets aside the removals of a plan that is about to hold them back.
+pub(super) fn set_aside(connection: &Connection, layout: &Layout) -> Result<(), WarehouseError> {
+    tables::drop_temporary(connection, &["held"])?;
+    connection.execute(&format!(
+        "CREATE TEMP TABLE {} AS SELECT {} FROM {}",
+        temporary("held"),
+        layout.identity(""),
+        removed()
+    ))?;
+    Ok(())
+}
+
+/// Keeps the set of removals that was held back, so that an approval names it.
+pub(super) fn propose_held(connection: &Connection, rules: &Rules<'_>, token: &str) -> Result<(), WarehouseError> {
+    keep_proposed(connection, rules, token, &temporary("held"))?;
+    tables::drop_temporary(connection, &["held"])
+}
+
+fn keep_proposed(connection: &Connection, rules: &Rules<'_>, token: &str, set: &str) -> Result<(), WarehouseError> {
+    let run = rules.run;
+    connection.execute(&format!(
+        "DELETE FROM {PROPOSED} WHERE token = '{token}' OR (run + {PROPOSED_RUNS} < {run} AND token <> '{LEFT}')"
+    ))?;
+    connection.execute(&format!(
+        "INSERT INTO {PROPOSED} SELECT '{token}', {run}, {} FROM {set}",
+        rules.layout.identity("")
+    ))?;
+    Ok(())
 }
 
 /// Notes which entries left under `nothing` though they are entries still, those of `kept`; and forgets of which that is
 /// no longer so (rule 21).
 pub(super) fn note_left(connection: &Connection, rules: &Rules<'_>, kept: &str) -> Result<(), WarehouseError> {
-    if !rules.may_remove() {
+    if rules.whole || rules.mode == Mode::All {
         return Ok(());
     }
     let layout = rules.layout;
     if rules.on_removed != OnRemoved::Nothing {
         connection.execute(&format!(
             "DELETE FROM {PROPOSED} AS p WHERE token = '{LEFT}' AND NOT EXISTS (FROM {} AS r WHERE {})",
-            removed(),
+            left(),
             layout.same_entry("r", "p")
         ))?;
         return Ok(());
@@ -261,14 +291,31 @@ pub(super) fn nulled(
     if suspects.is_empty() {
         return Ok(());
     }
-    let count = |index| format!("count(*) FILTER (WHERE p.i{index} IS NULL AND e.i{index} IS NOT NULL)");
-    let counts: Vec<_> = suspects.iter().map(count).collect();
+    // By key, as a record may move at the same time; a key may have several entries then.
+    let layout = &at.layout;
+    let (all, group) = if layout.place_is_key() {
+        (("", ""), String::new())
+    } else {
+        (
+            ("any_value", "bool_or"),
+            format!(" GROUP BY {}", layout.comparable_keys("")),
+        )
+    };
+    let keys = (0..layout.key.len()).map(|index| format!("{}(k{index}) AS k{index}", all.0));
+    let shown = suspects
+        .iter()
+        .map(|index| format!("{}(i{index} IS NOT NULL) AS n{index}", all.1));
+    let shown: Vec<_> = keys.chain(shown).collect();
+    let count = |index| format!(", count(*) FILTER (WHERE p.i{index} IS NULL AND e.n{index})");
     let sql = format!(
-        "SELECT count(*), {} FROM {} AS p JOIN {} AS e ON {} WHERE p.change <> 'removed' AND e.h IS NOT NULL",
-        counts.join(", "),
-        at.plan,
-        at.entries,
-        at.layout.same_entry("p", "e"),
+        "SELECT count(*){counts} FROM {plan} AS p \
+         JOIN (SELECT {shown} FROM {entries} WHERE h IS NOT NULL{group}) AS e ON {same} \
+         WHERE p.change <> 'removed'",
+        counts = suspects.iter().map(count).collect::<String>(),
+        plan = at.plan,
+        shown = shown.join(", "),
+        entries = at.entries,
+        same = layout.same_key("p", "e"),
     );
     let read = connection.query_row::<_, WarehouseError>(&sql, |row| {
         let nulled = (1..=suspects.len()).map(|column| row.get::<u64>(column));

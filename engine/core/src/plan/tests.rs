@@ -24,6 +24,7 @@ mod mappings;
 mod modes;
 mod places;
 mod preview;
+mod properties;
 mod random;
 mod rebaselines;
 mod records;

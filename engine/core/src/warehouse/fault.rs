@@ -1,6 +1,9 @@
-//! Why a value has no JSON form (rule 40): NaN, infinities, text that is no UTF-8, JSON that is none.
+//! Why a value has no JSON form (rule 40): NaN, infinities, text that is no UTF-8, JSON that is none or that readers take
+//! for different things.
 
-use super::json_scan::{self, Silent};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::json_scan::{self, Events};
 use super::vector::{Kind, Vector};
 
 /// What is wrong with a value or with something in it, in words that follow its column's name.
@@ -76,7 +79,47 @@ fn json(text: &[u8]) -> Option<String> {
     let Ok(text) = std::str::from_utf8(text) else {
         return Some("text that is not UTF-8".to_owned());
     };
-    json_scan::scan(text, &mut Silent)
-        .err()
-        .map(|error| format!("invalid JSON: {error}"))
+    let mut names = Names::default();
+    match json_scan::scan(text, &mut names) {
+        Err(error) => Some(format!("invalid JSON: {error}")),
+        Ok(()) if names.repeated => {
+            Some("JSON with two members of one name, of which some readers take the first and some the last".to_owned())
+        }
+        Ok(()) => None,
+    }
+}
+
+/// Looks for objects that have a member's name twice.
+#[derive(Default)]
+struct Names {
+    /// The names' hashes of the objects that are open, one object's after the other's.
+    hashes: Vec<u128>,
+    /// Where each of those objects begins.
+    objects: Vec<usize>,
+    is_name: bool,
+    repeated: bool,
+}
+
+impl Events for Names {
+    fn text(&mut self, text: &str) {
+        if std::mem::take(&mut self.is_name) {
+            self.hashes.push(xxh3_128(text.as_bytes()));
+        }
+    }
+
+    fn begin_object(&mut self) {
+        self.objects.push(self.hashes.len());
+    }
+
+    fn begin_member(&mut self) {
+        self.is_name = true;
+    }
+
+    fn end_object(&mut self) {
+        let start = self.objects.pop().unwrap_or_default();
+        let names = self.hashes.get_mut(start..).unwrap_or_default();
+        names.sort_unstable();
+        self.repeated |= names.windows(2).any(|pair| pair[0] == pair[1]);
+        self.hashes.truncate(start);
+    }
 }

@@ -126,3 +126,28 @@ fn rule_21_what_left_under_nothing_while_removals_were_held_is_not_deleted_later
         assert_eq!(world.rows("(1, 'a', 1)").run().heads(), ["delete c"]);
     }
 }
+
+#[test]
+fn rule_35_a_field_that_turns_null_stops_the_run_also_where_records_move() {
+    let mut world = World::matched().mode(Mode::Upsert, OnRemoved::Nothing);
+    world.sync.guards.max_nulled = Guards::default().max_nulled;
+    world.rows(&many(1..=20, "1")).run();
+    let moved: Vec<_> = (1..=7).map(|id| format!("({id}, 'moved{id}', NULL)")).collect();
+    world.rows(&format!("{}, {}", moved.join(", "), many(8..=20, "1")));
+    let stopped = stop(&world);
+    assert!(stopped.reason.contains("`n` turns null in 7 of 20"), "{stopped}");
+    assert_eq!(world.entries().len(), 20);
+}
+
+#[test]
+fn rule_35_a_full_resync_is_guarded_too() {
+    let mut world = guarded(OnRemoved::Nothing);
+    world.full_resync = true;
+    world.rows("");
+    assert!(stop(&world).reason.contains("no rows"));
+    world.rows(&format!("{}, {}", many(1..=7, "NULL"), many(8..=20, "1")));
+    assert!(stop(&world).reason.contains("`n` turns null in 7 of 20"));
+    world.rows(&many(1..=20, "'1'"));
+    assert!(stop(&world).reason.contains("INTEGER and is VARCHAR"));
+    assert_eq!(world.entries().len(), 20);
+}

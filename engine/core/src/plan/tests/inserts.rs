@@ -241,3 +241,76 @@ fn rule_12_a_row_whose_record_is_elsewhere_keeps_none_from_being_removed() {
     assert_eq!(world.rows("(1, 'b', 1)").run().heads(), ["delete b"]);
     assert_eq!(world.homes(), [("{\"id\":1}".into(), "a".into())]);
 }
+
+#[test]
+fn rule_19_a_removal_is_uncertain_still_when_its_repetition_is_rejected() {
+    let mut world = world(OnRemoved::Delete);
+    world.rows("(1, 'a', 1), (9, 'z', 9)").run();
+    world.rows("(9, 'z', 9)").run_with(|_| Answer::Unknown).unwrap();
+    assert_eq!(world.run_with(|_| Answer::Reject).unwrap().heads(), ["delete a"]);
+    assert_eq!(world.rows("(1, 'a', 1), (9, 'z', 9)").run().heads(), ["delete a"]);
+    assert_eq!(world.run().heads(), ["insert a"]);
+    assert!(world.run().planned.shortcut);
+}
+
+#[test]
+fn rule_19_a_removal_is_uncertain_still_when_another_row_was_refused_there() {
+    let mut world = world(OnRemoved::Delete);
+    world.rows("(1, 'a', 1), (9, 'z', 9)").run();
+    world.rows("(9, 'z', 9)").run_with(|_| Answer::Unknown).unwrap();
+    let other = world.rows("(2, 'a', 2), (9, 'z', 9)").run_with(|_| Answer::Reject);
+    assert_eq!(other.unwrap().heads(), ["insert a"]);
+    assert_eq!(world.rows("(1, 'a', 1), (9, 'z', 9)").run().heads(), ["delete a"]);
+    assert_eq!(world.run().heads(), ["insert a"]);
+}
+
+#[test]
+fn rule_27_an_uncertain_insert_keeps_its_id_when_another_row_was_refused_there() {
+    let mut world = world(OnRemoved::Nothing);
+    let first = world
+        .rows("(1, 'a', 1), (9, 'z', 9)")
+        .run_with(of(Answer::Unknown, "a"))
+        .unwrap();
+    world
+        .rows("(2, 'a', 2), (9, 'z', 9)")
+        .run_with(|_| Answer::Reject)
+        .unwrap();
+    let again = world.rows("(1, 'b', 5), (9, 'z', 9)").run();
+    assert_eq!(again.sent(), ["insert a {\"n\":1}"]);
+    assert_eq!(ids(&again), ids(&first)[..1]);
+}
+
+#[test]
+fn rule_03_an_insert_that_is_accepted_after_another_at_its_place_settles_that() {
+    let mut world = world(OnRemoved::Nothing);
+    world.rows("(1, 'a', 1)").run_with(|_| Answer::Unknown).unwrap();
+    let both = world.rows("(1, 'b', 1), (2, 'a', 2)").run_with(|operation| {
+        if operation.key == "{\"id\":1}" {
+            Answer::Unknown
+        } else {
+            Answer::Accept
+        }
+    });
+    assert_eq!(both.unwrap().sent(), ["insert a {\"n\":1}", "insert a {\"n\":2}"]);
+    assert_eq!(world.entries(), ["{\"id\":2} \"a\" {\"n\":2}"]);
+    assert_eq!(world.run().heads(), ["insert b"]);
+}
+
+#[test]
+fn rule_33_a_row_with_two_uncertain_inserts_is_one_row() {
+    let mut world = world(OnRemoved::Nothing);
+    world
+        .rows("(1, 'a', 1), (2, 'y', 2), (9, 'z', 9)")
+        .run_with(of(Answer::Unknown, "a"))
+        .unwrap();
+    (world.full_resync, world.force) = (true, true);
+    world
+        .rows("(1, 'b', 1), (2, 'y', 2), (9, 'z', 9)")
+        .run_with(of(Answer::Unknown, "b"))
+        .unwrap();
+    world.full_resync = false;
+    let both = world.run();
+    assert_eq!(both.heads(), ["insert a", "insert b"]);
+    assert_eq!(both.planned.counts.planned, split(2, 0, 0));
+    assert_eq!(both.planned.counts.unchanged, 2);
+}

@@ -232,3 +232,26 @@ fn rule_04_a_plan_with_rows_that_no_journal_knows_is_not_folded() {
         "nothing was taken for accepted"
     );
 }
+
+#[test]
+fn rule_10_an_approval_of_held_removals_holds_for_a_part_of_them() {
+    for whole in [false, true] {
+        let mut world = World::new();
+        if whole {
+            (world.target.whole, world.target.finish) = (true, true);
+        }
+        world.rows("(1, 'a', 1), (2, 'b', 2), (3, 'c', 3), (4, 'd', 4)").run();
+        let held = world
+            .rows("(1, 'a', 1), (NULL, 'b', 2), (NULL, 'c', 3), (4, 'd', 4)")
+            .run();
+        world.allow = vec![held.planned.notes[0].rsplit(' ').next().unwrap().to_owned()];
+        assert_eq!(world.entries().len(), 4);
+        // One more than was approved.
+        world.rows("(1, 'a', 1), (NULL, 'b', 2), (NULL, 'c', 3)").run();
+        assert_eq!(world.entries().len(), 4);
+        world
+            .rows("(1, 'a', 1), (NULL, 'b', 2), (3, 'c', 3), (4, 'd', 4)")
+            .run();
+        assert_eq!(world.entries().len(), 3);
+    }
+}

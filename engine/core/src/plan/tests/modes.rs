@@ -215,3 +215,63 @@ fn rule_22_a_full_resync_that_does_harm_is_refused_unless_forced() {
         Err(PlanError::Refused(_))
     ));
 }
+
+#[test]
+fn rule_22_what_a_full_resync_did_not_bring_is_not_taken_for_brought_in_insert_mode() {
+    let mut world = World::new().mode(Mode::Upsert, OnRemoved::Nothing);
+    world.rows("(1, 'a', 1), (2, 'b', 2)").run();
+    world.full_resync = true;
+    world.run_with(of(Answer::Reject, "2")).unwrap();
+    world.full_resync = false;
+    world.sync.mode = Mode::Insert;
+    let insert = world.run();
+    assert_eq!(
+        insert.planned.counts.changes,
+        split(0, 0, 0),
+        "insert mode has nothing to do with it"
+    );
+    assert_eq!(insert.planned.counts.unchanged, 2);
+    world.rows("(1, 'a', 1), (2, 'b', 3)").run();
+    world.sync.mode = Mode::Upsert;
+    assert_eq!(world.run().sent(), ["upsert 2 {\"n\":3}"]);
+    assert!(world.run().planned.shortcut);
+}
+
+#[test]
+fn rule_22_a_full_resync_sends_also_what_waits_after_no_match() {
+    let mut world = World::new().mode(Mode::Update, OnRemoved::Nothing);
+    world.rows("(1, 'a', 1)").run_with(|_| Answer::NoMatch).unwrap();
+    world.full_resync = true;
+    assert_eq!(world.run().heads(), ["update 1"]);
+}
+
+#[test]
+fn rule_21_what_left_under_nothing_during_a_full_resync_is_not_deleted_later() {
+    let mut world = World::new().mode(Mode::Upsert, OnRemoved::Nothing);
+    world.rows("(1, 'a', 1), (2, 'b', 2), (3, 'c', 3)").run();
+    world.full_resync = true;
+    world
+        .rows("(1, 'a', 1), (2, 'b', 2)")
+        .run_with(of(Answer::NotSent, "2"))
+        .unwrap();
+    world.full_resync = false;
+    // The switch to insert ends it.
+    (world.sync.mode, world.sync.on_removed) = (Mode::Insert, OnRemoved::Delete);
+    assert_eq!(world.run().heads(), [""; 0]);
+    assert_eq!(world.rows("(1, 'a', 1)").run().heads(), ["delete 2"]);
+}
+
+#[test]
+fn rule_22_what_speaks_against_a_full_resync_is_checked_again_when_it_is_continued() {
+    let mut world = World::new();
+    world.rows("(1, 'a', 1), (2, 'b', 2)").run();
+    (world.full_resync, world.force) = (true, true);
+    world.run_with(of(Answer::NotSent, "2")).unwrap();
+    (world.full_resync, world.force) = (false, false);
+    let error = world.run_with(|_| Answer::Accept).unwrap_err().to_string();
+    assert!(error.contains("interrupted") && error.contains("--force"), "{error}");
+    world.force = true;
+    assert_eq!(world.run().heads(), ["upsert 2"]);
+    world.force = false;
+    assert!(world.run().operations.is_empty(), "it is over");
+}

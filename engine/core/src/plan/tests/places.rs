@@ -164,3 +164,12 @@ fn rule_20_more_than_a_few_removals_that_all_find_nothing_are_not_believed() {
     world.run();
     assert_eq!((world.unsettled().len(), world.entries().len()), (0, 1));
 }
+
+#[test]
+fn rule_33_rows_that_all_moved_are_changed_in_every_count() {
+    let mut world = World::matched().mode(Mode::Upsert, OnRemoved::Nothing);
+    world.rows("(1, 'a', 1), (2, 'b', 2)").run();
+    let moved = world.rows("(1, 'c', 1), (2, 'd', 2)").run();
+    assert_eq!(moved.planned.counts.planned, split(0, 2, 0));
+    assert_eq!(moved.folded.unwrap().counts.succeeded, split(0, 2, 0));
+}

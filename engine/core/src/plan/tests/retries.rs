@@ -102,3 +102,14 @@ fn the_previous_record_goes_along_where_the_target_asks() {
         serde_json::json!({"n": 1})
     );
 }
+
+#[test]
+fn rule_27_a_removal_after_which_its_key_was_written_is_another_one_then() {
+    let mut world = World::matched();
+    world.rows("(1, 'a', 1)").run();
+    let first = world.rows("(1, 'b', 1)").run_with(|_| Answer::Unknown).unwrap();
+    let second = world.run_with(|_| Answer::Unknown).unwrap();
+    assert_eq!(second.heads(), ["delete a", "upsert b"]);
+    assert_ne!(id(&second, 0), id(&first, 0), "the write was sent since");
+    assert_eq!(id(&second, 1), id(&first, 1), "the removal left before");
+}

@@ -164,6 +164,8 @@ fn rule_40_values_without_a_json_form_are_faults() {
         "'infinity'::TIMESTAMPTZ",
         "'[1,]'::JSON",
         "'NaN'::JSON",
+        r#"'{"a":1,"b":2,"a":1}'::JSON"#,
+        r#"'[{"x":{"a":1,"\u0061":2}}]'::JSON"#,
         "1, 'a', 'nan'::DOUBLE",
         "['nan'::DOUBLE, 1]::DOUBLE[2]",
     ] {
@@ -176,6 +178,7 @@ fn rule_40_values_without_a_json_form_are_faults() {
         "NULL",
         "'{}'::JSON",
         "NULL::JSON, DATE '2024-01-01'",
+        r#"'{"a":{"a":"a","b":["a","a"]},"b":[{"a":1},{"a":2}]}'::JSON"#,
         "union_value(s := 'x')",
     ] {
         assert_eq!(fault(expression), "NULL", "{expression}");
