@@ -337,7 +337,9 @@ fn sources_are_told_apart_by_their_type() {
     );
     assert_eq!(
         wrong("sources/registry.yml", "path: x\n"),
-        ["sources/registry.yml:1:1: type: the field is missing; one of `csv`, `parquet`, `json`, `duckdb`, `sqlite` or `postgres`"]
+        [
+            "sources/registry.yml:1:1: type: the field is missing; one of `csv`, `parquet`, `json`, `duckdb`, `sqlite` or `postgres`"
+        ]
     );
     assert_eq!(
         wrong("sources/registry.yml", "type: parquet\npath: x\nheader: true\n"),

@@ -113,11 +113,7 @@ fn check_present(connection: &Connection, source: &Source, path: &Path) -> Resul
     } else {
         path.exists()
     };
-    if present {
-        Ok(())
-    } else {
-        Err(missing(source, path))
-    }
+    if present { Ok(()) } else { Err(missing(source, path)) }
 }
 
 fn missing(source: &Source, path: &Path) -> WarehouseError {
