@@ -29,11 +29,11 @@ use crate::plan::basis::Expected;
 use crate::plan::{self, Operations, PlanError, Planned};
 use crate::project::Project;
 use crate::record::Record;
-use crate::report::{Control, Counts, Event, Report, Stage, Status};
+use crate::report::{Control, Counts, Event, Report, Stage, Status, Stopped};
 
 use claims::claim;
 use compile::{Access, Compiled};
-use desk::{Desk, accepted, commit, committed, prepare_ledger, reach, record};
+use desk::{Desk, accepted, bound, commit, committed, reach, record, take_in};
 use lock::SyncLock;
 use work::{blocking, interruptible};
 
@@ -98,6 +98,8 @@ pub struct Finished {
     pub planned: bool,
     /// What did not get through, where the run came as far as a plan.
     pub record: Option<Record>,
+    /// What came of an earlier run whose process died, where its outcomes were taken in now.
+    pub recovered: Option<Folded>,
 }
 
 /// Rows that cannot be sent of which a run keeps the reasons.
@@ -134,7 +136,7 @@ pub async fn rebaseline(request: RunRequest) -> Finished {
     }
 }
 
-fn finished(request: &RunRequest, course: Course, done: Done) -> Finished {
+fn finished(request: &RunRequest, mut course: Course, done: Done) -> Finished {
     let warn = done.warn || {
         let counts = &course.counts;
         counts.rejected.total() + counts.unmatched.total() + counts.unknown.total() + counts.invalid > 0
@@ -148,16 +150,20 @@ fn finished(request: &RunRequest, course: Course, done: Done) -> Finished {
     };
     Finished {
         planned: course.planned,
+        recovered: course.recovered.take(),
         report: course.report(request, status, message),
         record: Some(done.record),
     }
 }
 
-fn failed(request: &RunRequest, course: Course, error: &RunError) -> Finished {
+fn failed(request: &RunRequest, mut course: Course, error: &RunError) -> Finished {
     let (status, message, planned) = (error.status(), Some(error.to_string()), course.planned);
     Finished {
+        recovered: course.recovered.take(),
         report: Report {
             configuration: error.is_configuration(),
+            diagnostics: error.diagnostics().to_vec(),
+            stopped: error.stop().map(Stopped::from).into_iter().collect(),
             ..course.report(request, status, message)
         },
         planned,
@@ -171,6 +177,7 @@ struct Course {
     planned: bool,
     counts: Counts,
     notes: Vec<String>,
+    recovered: Option<Folded>,
 }
 
 /// A run that came to its end.
@@ -187,6 +194,7 @@ impl Course {
             planned: false,
             counts: Counts::default(),
             notes: Vec::new(),
+            recovered: None,
         }
     }
 
@@ -198,6 +206,8 @@ impl Course {
             message,
             counts: self.counts,
             configuration: false,
+            diagnostics: Vec::new(),
+            stopped: Vec::new(),
             notes: self.notes,
         }
     }
@@ -216,20 +226,21 @@ impl Course {
         let interrupter = opened.warehouse.interrupter();
         let (destination, projection) = open(request, projection, Some(run_info(request))).await?;
         claim(request, destination.target().exclusive()).await?;
-        let account = destination.check().await.map_err(RunError::Check)?;
+        let account = reached(request, destination.as_ref()).await?;
 
         request.control.tell(Event::Stage { stage: Stage::Planning });
         let desk = Desk {
             ledger: opened.ledger,
             connection,
         };
+        let desk = self.take_in(request, desk, accepted(request)).await?;
         let job = request.clone();
         let target = destination.target().clone();
         let plugin = compile::plugin(request).await?;
         let (desk, planned, invalid, journal) = interruptible(request, &interrupter, move || {
             let mut desk = desk;
             let name = compile::target_name(&job, &target, account)?;
-            let notes = prepare_ledger(&job, &mut desk, name, &projection.layout, accepted(&job))?;
+            let notes = bound(&job, &mut desk, name, &projection.layout, accepted(&job))?;
             let sync = compile::sync(&job.project, &job.sync)?;
             let mut file = expected::open(&job, &projection.layout, &plugin, &desk.ledger)?;
             let mut journal = None;
@@ -273,7 +284,7 @@ impl Course {
         })?;
         self.planned = true;
         self.counts = planned.counts;
-        self.notes.clone_from(&planned.notes);
+        self.notes.extend(planned.notes.iter().cloned());
         request.control.tell(Event::Planned {
             counts: Box::new(planned.counts),
         });
@@ -325,17 +336,19 @@ impl Course {
         let interrupter = opened.warehouse.interrupter();
         let (destination, projection) = open(request, projection, Some(run_info(request))).await?;
         claim(request, destination.target().exclusive()).await?;
-        let account = destination.check().await.map_err(RunError::Check)?;
+        let account = reached(request, destination.as_ref()).await?;
         let desk = Desk {
             ledger: opened.ledger,
             connection,
         };
+        self.notes.extend(set_aside);
+        let desk = self.take_in(request, desk, Accept::Anew).await?;
         let job = request.clone();
         let target = destination.target().clone();
         let (desk, counts, notes) = interruptible(request, &interrupter, move || {
             let mut desk = desk;
             let name = compile::target_name(&job, &target, account)?;
-            let notes = prepare_ledger(&job, &mut desk, name, &projection.layout, Accept::Anew)?;
+            let notes = bound(&job, &mut desk, name, &projection.layout, Accept::Anew)?;
             let wanted = plan::Request {
                 projection: &projection,
                 sync: compile::sync(&job.project, &job.sync)?,
@@ -354,7 +367,7 @@ impl Course {
         })
         .await?;
         self.counts = counts;
-        self.notes.extend(set_aside.into_iter().chain(notes));
+        self.notes.extend(notes);
         Ok(Done {
             end: End::Done,
             warn: false,
@@ -362,17 +375,32 @@ impl Course {
         })
     }
 
+    /// Takes in what a stopped run left.
+    async fn take_in(&mut self, request: &RunRequest, mut desk: Desk, accept: Accept) -> Result<Desk, RunError> {
+        let job = request.clone();
+        let (desk, folded, notes) = blocking(move || {
+            let (folded, notes) = take_in(&job, &mut desk, accept)?;
+            Ok((desk, folded, notes))
+        })
+        .await?;
+        self.recovered = folded;
+        self.notes.extend(notes);
+        Ok(desk)
+    }
+
     /// The plan's counts with what came of it. The fold has the last word, for it is what later runs go by.
     fn take(&mut self, planned: &Planned, folded: Option<&Folded>, delivered: &Delivered) {
-        let outcome = folded.map_or(&delivered.counts, |folded| &folded.counts);
-        self.counts = Counts {
-            queried: planned.counts.queried,
-            invalid: planned.counts.invalid,
-            unchanged: planned.counts.unchanged,
-            changes: planned.counts.changes,
-            planned: planned.counts.planned,
-            withheld: planned.counts.withheld,
-            ..*outcome
+        self.counts = match folded {
+            Some(folded) => folded.counts,
+            None => Counts {
+                queried: planned.counts.queried,
+                invalid: planned.counts.invalid,
+                unchanged: planned.counts.unchanged,
+                changes: planned.counts.changes,
+                planned: planned.counts.planned,
+                withheld: planned.counts.withheld,
+                ..delivered.counts
+            },
         };
         self.notes
             .extend(folded.into_iter().flat_map(|folded| folded.notes.iter().cloned()));
@@ -412,6 +440,14 @@ async fn open(
     let projection = projection.toward(target.equality);
     plan::check_target(&projection, compile::sync(&request.project, &request.sync)?, target)?;
     Ok((destination, projection))
+}
+
+/// The account, as the destination tells it when it is asked whether it can be reached; until somebody cancels.
+async fn reached(request: &RunRequest, destination: &dyn Destination) -> Result<Option<String>, RunError> {
+    tokio::select! {
+        account = destination.check() => account.map_err(RunError::Check),
+        () = request.control.cancelled() => Err(RunError::Cancelled),
+    }
 }
 
 async fn delivered(

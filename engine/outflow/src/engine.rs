@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use outflow_core::delivery::budgets::Budgets;
 use outflow_core::destination::Plugins;
-use outflow_core::project::Project;
 use outflow_core::project::sync::Sync;
+use outflow_core::project::{Diagnostics, Project};
 use outflow_core::record::{self, Record};
 use outflow_core::report::Control;
 use outflow_core::run::lock::{Asked, SyncLock};
@@ -27,6 +27,8 @@ pub struct Engine {
 
 struct Inner {
     project: Arc<Project>,
+    /// What is wrong in its files; then it is only looked at.
+    faults: Diagnostics,
     plugins: Arc<dyn Plugins>,
     state: PathBuf,
     catalog: Catalog,
@@ -81,6 +83,20 @@ impl EngineBuilder {
     /// Everything that is wrong in the project's files, or the catalog.
     pub fn build(self) -> Result<Engine, Error> {
         let project = Project::load(&self.project)?;
+        self.open(project, Diagnostics::default())
+    }
+
+    /// Opens the project to look at what is known of it, whatever is wrong in its files: that is given besides. Where
+    /// anything is, [`Engine`] lists and shows, and does nothing else.
+    ///
+    /// # Errors
+    /// When the catalog cannot be used.
+    pub fn build_to_look(self) -> Result<(Engine, Diagnostics), Error> {
+        let (project, faults) = Project::read(&self.project);
+        Ok((self.open(project, faults.clone())?, faults))
+    }
+
+    fn open(self, project: Project, faults: Diagnostics) -> Result<Engine, Error> {
         let state = self.state.unwrap_or_else(|| project.root.join(".outflow"));
         let catalog = Catalog::open(&state)?;
         let user = self
@@ -89,6 +105,7 @@ impl EngineBuilder {
             .unwrap_or_else(|| "unknown".to_owned());
         let inner = Inner {
             project: Arc::new(project),
+            faults,
             plugins: self.plugins,
             state,
             catalog,
@@ -127,16 +144,26 @@ impl Engine {
         &self.inner.catalog
     }
 
-    /// A sync's runs, newest first.
+    /// A sync's runs, newest first; also of one that is no longer in the project.
     ///
     /// # Errors
     /// When the sync is unknown or the catalog cannot be read.
     pub fn runs(&self, sync: &str, at_most: u64) -> Result<Vec<Run>, Error> {
-        self.sync(sync)?;
-        match self.inner.catalog.find_sync(sync)? {
-            Some(row) => Ok(self.inner.catalog.runs(row.id, at_most)?),
-            None => Ok(Vec::new()),
+        if let Some(row) = self.inner.catalog.find_sync(sync)? {
+            return Ok(self.inner.catalog.runs(row.id, at_most)?);
         }
+        let files = Project::sync_files(&self.inner.project.root);
+        if files.iter().any(|name| name == sync) {
+            return Ok(Vec::new());
+        }
+        let mut known = files;
+        known.extend(self.inner.catalog.syncs()?.into_iter().map(|row| row.slug));
+        known.sort();
+        known.dedup();
+        Err(Error::NoSuchSync {
+            wanted: sync.to_owned(),
+            known,
+        })
     }
 
     /// The rows that did not get through, as the newest run that came as far as a plan left them; with that run's number.
@@ -162,11 +189,21 @@ impl Engine {
         self.inner.stop_within
     }
 
+    /// A sync to work with, of a project without mistakes.
     pub(crate) fn sync(&self, slug: &str) -> Result<&Sync, Error> {
+        self.whole()?;
         self.inner.project.syncs.get(slug).ok_or_else(|| Error::NoSuchSync {
             wanted: slug.to_owned(),
             known: self.inner.project.syncs.keys().cloned().collect(),
         })
+    }
+
+    /// Refuses to work with a project that was opened to look at it.
+    pub(crate) fn whole(&self) -> Result<(), Error> {
+        if self.inner.faults.0.is_empty() {
+            return Ok(());
+        }
+        Err(self.inner.faults.clone().into())
     }
 
     /// The sync's lock, or who has it.

@@ -1,6 +1,6 @@
 //! `outflow.yml`: what holds for the whole project.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono_tz::{TZ_VARIANTS, Tz};
 use schemars::JsonSchema;
@@ -28,6 +28,24 @@ pub struct ProjectSettings {
     pub file: PathBuf,
     /// Where its fields stand.
     pub marks: Marks,
+}
+
+impl ProjectSettings {
+    /// Those of a project whose file of them cannot be read: named after its folder.
+    pub(super) fn unread(root: &Path) -> Self {
+        Self {
+            name: root
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default(),
+            timezone: Tz::UTC,
+            memory_limit: memory_limit(),
+            threads: threads(),
+            concurrency: concurrency(),
+            file: super::PROJECT_FILE.into(),
+            marks: Marks::default(),
+        }
+    }
 }
 
 /// What holds for the whole project.

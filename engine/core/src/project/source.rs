@@ -40,10 +40,17 @@ pub enum SourceKind {
         #[serde(default)]
         #[schemars(example = ["NA"])]
         nulls: Vec<String>,
-        /// What separates columns, where it is not to be found out.
+        /// What separates values; if left out, the one of `,` `;` tab and `|` that the first line has most of.
         #[schemars(length(min = 1, max = 4), example = &";")]
         delimiter: Option<String>,
-        /// Whether the first line names the columns, where that is not to be found out.
+        /// What values with delimiters or line breaks stand in: one character, `"` if left out, or nothing.
+        #[schemars(length(max = 1), example = &"'")]
+        quote: Option<String>,
+        /// What stands before a quote within quotes: one character, the quote itself if left out.
+        #[schemars(length(min = 1, max = 1), example = &"\\")]
+        escape: Option<String>,
+        /// Whether the first line names the columns, as it does if this is left out. If not, they have the names that
+        /// `columns` declares, where it declares all, else `column0`, `column1` and so on.
         header: Option<bool>,
     },
     /// Parquet files.

@@ -99,6 +99,7 @@ fn a_project_is_read_as_it_is_written() {
         nulls,
         delimiter,
         header,
+        ..
     } = &project.sources["registry"].kind
     else {
         panic!()

@@ -10,13 +10,13 @@ use crate::destination::{Effect, Limits};
 use crate::operation::{Kind, Operation};
 use crate::plan::basis::Basis;
 use crate::plan::file::Header;
-use crate::plan::{self, Invalid, Sample};
-use crate::report::Counts;
+use crate::plan::{self, Invalid, PlanError, Sample};
+use crate::report::{Counts, Stopped};
 use crate::warehouse::Connection;
 
 use super::claims::check_claim;
 use super::compile::{self, Access, Compiled};
-use super::desk::{accepted, bind};
+use super::desk::{Desk, accepted, bind, recover};
 use super::work::{blocking, interruptible};
 use super::{RunError, RunRequest, compiled, numbered, open, run_info};
 
@@ -40,6 +40,8 @@ pub struct Preview {
     pub invalid: Vec<Invalid>,
     /// The first effects of each kind of operation.
     pub requests: Vec<(Kind, Vec<Effect>)>,
+    /// The guards that would stop the run: it would do nothing of all this, unless it is allowed.
+    pub stopped: Vec<Stopped>,
     /// What a person should know, and what cannot be known before.
     pub notes: Vec<String>,
     /// The digest of the plan's file, where one was written.
@@ -48,10 +50,10 @@ pub struct Preview {
 }
 
 /// Plans a run without changing or sending anything, and writes the plan to `file`, if one is named: with the digest that
-/// the preview then has.
+/// the preview then has. What guards would stop is shown as if it were allowed, but not written to a file.
 ///
 /// # Errors
-/// Why the run would not come to send anything, a guard that stops it included.
+/// Why the run would not come to send anything.
 pub async fn preview(request: RunRequest, options: PreviewOptions, file: Option<PathBuf>) -> Result<Preview, RunError> {
     let Compiled {
         opened,
@@ -59,19 +61,26 @@ pub async fn preview(request: RunRequest, options: PreviewOptions, file: Option<
         projection,
         pinned,
         ..
-    } = compiled(&request, Access::Read).await?;
+    } = compiled(&request, Access::Copy).await?;
     let request = numbered(&request, &opened.ledger);
     let interrupter = opened.warehouse.interrupter();
     let (destination, projection) = open(&request, projection, Some(run_info(&request))).await?;
     let target = destination.target().clone();
     check_claim(&request, target.exclusive()).await?;
-    let job = request.clone();
+    let (job, writes) = (request.clone(), file.is_some());
     let plugin = compile::plugin(&request).await?;
     let name = compile::target_name(&request, &target, destination.check_offline().await)?;
     let configuration = compile::configuration(&request, &projection.layout, &plugin)?;
     let (mut preview, batches, planned, basis) = interruptible(&request, &interrupter, move || {
-        let (mut connection, mut ledger) = (connection, opened.ledger);
-        // In memory only, as it may not be written.
+        let mut desk = Desk {
+            ledger: opened.ledger,
+            connection,
+        };
+        let (_, mut notes) = recover(&job, &mut desk, accepted(&job))?;
+        let Desk {
+            mut ledger,
+            mut connection,
+        } = desk;
         bind(
             &job,
             &mut ledger,
@@ -96,6 +105,10 @@ pub async fn preview(request: RunRequest, options: PreviewOptions, file: Option<
                 plugin: Some(&plugin),
             },
         )?;
+        if let (true, Some(stop)) = (writes, planned.stops.first()) {
+            // A file is for a run that does what it says.
+            return Err(PlanError::Stopped(Box::new(stop.clone())).into());
+        }
         let (ledger, fingerprint) = plan::basis_of(&connection, &ledger, &planned)?;
         let basis = Basis {
             sync: job.sync.clone(),
@@ -120,12 +133,14 @@ pub async fn preview(request: RunRequest, options: PreviewOptions, file: Option<
         let unknown_ids = (options.requests && basis.ledger.is_none()).then(|| {
             "the idempotency keys of a first run are others than shown here: the ledger has no name yet".to_owned()
         });
+        notes.extend(planned.notes.iter().cloned().chain(unknown_ids));
         let preview = Preview {
             counts: planned.counts,
             sample,
             invalid,
             requests: Vec::new(),
-            notes: planned.notes.clone().into_iter().chain(unknown_ids).collect(),
+            stopped: planned.stops.iter().map(Stopped::from).collect(),
+            notes,
             digest: None,
         };
         Ok((preview, batches, (planned, connection), basis))

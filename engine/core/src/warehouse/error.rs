@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::source::MOVED;
+
 /// Why DuckDB, or something that is read through it, failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WarehouseError {
@@ -67,7 +69,7 @@ impl WarehouseError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Missing { .. } | Self::Locked { .. } => true,
-            Self::Database { message, .. } => is_missing(message) || is_locked(message),
+            Self::Database { message, .. } => is_missing(message) || is_locked(message) || message.contains(MOVED),
             _ => false,
         }
     }
@@ -139,21 +141,53 @@ pub(super) fn is_locked(message: &str) -> bool {
     .any(|words| message.contains(words))
 }
 
-/// DuckDB's message without the picture of the statement that follows it, which speaks of text that we wrapped, and
-/// without the list of settings that follows what is wrong in a CSV file.
+/// DuckDB's message without the picture of the statement that follows it, which speaks of text that we wrapped.
 fn clean(message: &str) -> String {
     let end = message
         .find("\n\nLINE ")
         .or_else(|| message.find("\nLINE "))
         .unwrap_or(message.len());
     let message = message[..end].trim_end();
-    let Some((what, rest)) = message.strip_prefix("CSV Error").and(message.split_once("\n\n")) else {
-        return message.to_owned();
+    csv(message).unwrap_or_else(|| message.to_owned())
+}
+
+/// What is wrong in a CSV file: the file, the line and why, without the line itself, and without advice about options that
+/// a source does not have.
+fn csv(message: &str) -> Option<String> {
+    let (said, settings) = message.rsplit_once("\n\n  file = ")?;
+    let file = settings.lines().next().unwrap_or_default();
+    if message.starts_with("The CSV Parser state machine reached an invalid state") {
+        return Some(format!(
+            "{file}: its lines end in different ways, with and without a carriage return; write them in one way"
+        ));
+    }
+    let (line, said) = said.strip_prefix("CSV Error on Line: ")?.split_once('\n')?;
+    // The line itself comes first, and may say anything.
+    let after = |words: &str| {
+        said.rfind(words)
+            .map(|at| said[at + words.len()..].lines().next().unwrap_or_default())
     };
-    let file = rest.lines().find_map(|line| line.trim().strip_prefix("file = "));
-    match file {
-        Some(file) => format!("{} ({file})", what.replace('\n', "; ")),
-        None => what.replace('\n', "; "),
+    let why = if let Some((wanted, found)) =
+        after("Expected Number of Columns: ").and_then(|n| n.split_once(" Found: "))
+    {
+        format!("it has {}, and there are {wanted} columns", values(found))
+    } else if let Some(why) = after("Error when converting column ") {
+        format!("column {why}; mend the file, or declare another type in the source's `columns`")
+    } else if said.contains("Value with unterminated quote found") {
+        "a quote is not closed, or text follows a quoted value; mend the file, or say in the source's `quote` and `escape` how it is written".to_owned()
+    } else if said.contains("Invalid unicode") {
+        "it is not UTF-8; convert the file".to_owned()
+    } else {
+        let lines = said.lines().skip(1).take_while(|line| !line.starts_with("Possible"));
+        lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+    };
+    Some(format!("{file}, line {line}: {why}"))
+}
+
+fn values(count: &str) -> String {
+    match count {
+        "1" => "1 value".to_owned(),
+        _ => format!("{count} values"),
     }
 }
 

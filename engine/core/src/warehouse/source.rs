@@ -3,6 +3,8 @@
 //! Text files say nothing of types, so every column of theirs has one that is declared, or was pinned by an earlier run,
 //! or is found out now and told to the run, which pins it (rule 16). A row that does not fit is an error of the query.
 
+mod csv;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +14,8 @@ use super::connection::Connection;
 use super::error::{self, WarehouseError};
 use super::{Column, Shape, Warehouse, extension, quote};
 use crate::project::source::{Source, SourceKind};
+
+pub(super) use csv::MOVED;
 
 /// DuckDB's extension that reads SQLite.
 const SQLITE: &str = "sqlite_scanner";
@@ -51,14 +55,10 @@ impl Warehouse {
         check_present(connection, source)?;
         let location = quote::text(&path.to_string_lossy());
         let (relation, columns) = match &source.kind {
-            SourceKind::Csv { columns, .. } => {
-                let options = csv_options(&source.kind);
-                let found = describe(connection, &format!("read_csv({location}{options})"))?;
-                let columns = typed(found, columns, pinned);
-                check_declared(&columns, &source.kind)?;
-                let types = struct_of(&columns);
-                (format!("read_csv({location}{options}, types = {types})"), Some(columns))
-            }
+            SourceKind::Csv { .. } => match csv::relation(connection, &source.kind, pinned)? {
+                Some((relation, columns)) => (relation, Some(columns)),
+                None => return Err(missing(source)),
+            },
             SourceKind::Json { columns, .. } => {
                 let found = describe(connection, &format!("read_json({location})"))?;
                 let columns = with_absent(typed(found, columns, pinned), columns, pinned);
@@ -110,39 +110,14 @@ fn check_present(connection: &Connection, source: &Source) -> Result<(), Warehou
     } else {
         path.exists()
     };
-    if present {
-        return Ok(());
-    }
-    Err(WarehouseError::Missing {
-        source_name: source.name.clone(),
-        path: path.clone(),
-    })
+    if present { Ok(()) } else { Err(missing(source)) }
 }
 
-fn csv_options(kind: &SourceKind) -> String {
-    let SourceKind::Csv {
-        nulls,
-        delimiter,
-        header,
-        ..
-    } = kind
-    else {
-        return String::new();
-    };
-    let nulls: Vec<_> = std::iter::once("''".to_owned())
-        .chain(nulls.iter().map(|text| quote::text(text)))
-        .collect();
-    let mut options = format!(
-        ", ignore_errors = false, null_padding = false, nullstr = [{}]",
-        nulls.join(", ")
-    );
-    if let Some(delimiter) = delimiter {
-        options += &format!(", delim = {}", quote::text(delimiter));
+fn missing(source: &Source) -> WarehouseError {
+    WarehouseError::Missing {
+        source_name: source.name.clone(),
+        path: source.kind.path().clone(),
     }
-    if let Some(header) = header {
-        options += &format!(", header = {header}");
-    }
-    options
 }
 
 /// Names and types of a relation's columns, as DuckDB finds them out.
@@ -193,23 +168,13 @@ fn with_absent(mut columns: Vec<Column>, declared: &IndexMap<String, String>, pi
     columns
 }
 
-fn check_declared(columns: &[Column], kind: &SourceKind) -> Result<(), WarehouseError> {
-    let SourceKind::Csv { columns: declared, .. } = kind else {
-        return Ok(());
-    };
-    let absent = declared
-        .keys()
-        .find(|name| !columns.iter().any(|column| column.name.eq_ignore_ascii_case(name)));
-    let Some(absent) = absent else { return Ok(()) };
-    let names: Vec<_> = columns.iter().map(|column| format!("`{}`", column.name)).collect();
-    Err(WarehouseError::Database {
+/// Something that is wrong with a source's file.
+fn fault(message: String) -> WarehouseError {
+    WarehouseError::Database {
         kind: "Source".to_owned(),
-        message: format!(
-            "`columns` declares `{absent}`, which the file does not have; it has {}",
-            names.join(", ")
-        ),
+        message,
         position: None,
-    })
+    }
 }
 
 fn struct_of(columns: &[Column]) -> String {

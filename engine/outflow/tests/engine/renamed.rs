@@ -120,3 +120,52 @@ async fn rule_07_a_sync_that_may_have_been_renamed_asks() {
     // It has a ledger of its own now.
     assert_eq!(run_new(&engine).await.unwrap().status, Status::Success);
 }
+
+#[tokio::test]
+async fn rule_07_a_new_sync_under_an_old_name_does_not_adopt_the_old_ledger() {
+    let fixture = Fixture::new("");
+    run(&fixture.engine()).await;
+    let file = format!("syncs/{SYNC}.yml");
+    let sync = std::fs::read_to_string(fixture.folder.path().join(&file)).unwrap();
+    let again = async || {
+        std::fs::remove_file(fixture.folder.path().join(&file)).unwrap();
+        fixture.engine().serve(std::future::ready(())).await.unwrap();
+        fixture.write(&file, &sync);
+        fixture.engine()
+    };
+    let engine = again().await;
+    let refused = run(&engine).await;
+    assert_eq!(
+        (refused.status, refused.configuration),
+        (Status::Failed, true),
+        "{refused:?}"
+    );
+    let message = refused.message.unwrap();
+    assert!(
+        message.contains("--same-sync") && message.contains("--new"),
+        "{message}"
+    );
+    let plan = engine.plan(SYNC, PlanOptions::default()).await.unwrap();
+    assert!(plan.notes.iter().any(|note| note.contains("--same-sync")), "{plan:?}");
+    // The same one goes on where it was, once and for all.
+    let same = RunOptions {
+        same_sync: true,
+        ..RunOptions::default()
+    };
+    let report = engine.run(SYNC, same).wait().await.unwrap();
+    assert_eq!(
+        (report.status, report.counts.unchanged),
+        (Status::Success, 2),
+        "{report:?}"
+    );
+    assert_eq!(run(&engine).await.status, Status::Success);
+    // Another one begins anew.
+    let engine = again().await;
+    let new = RunOptions {
+        new: true,
+        ..RunOptions::default()
+    };
+    let report = engine.run(SYNC, new).wait().await.unwrap();
+    assert_eq!(report.counts.succeeded.added, 2, "{report:?}");
+    assert_eq!(run(&engine).await.counts.unchanged, 2);
+}

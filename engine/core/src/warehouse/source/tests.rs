@@ -1,5 +1,7 @@
 //! Sources of every kind, and what can be wrong with them.
 
+mod csv;
+
 use super::*;
 use crate::warehouse::tests::open;
 
@@ -45,6 +47,8 @@ fn csv(path: PathBuf, columns: &[(&str, &str)]) -> Source {
             columns,
             nulls: vec!["NA".into()],
             delimiter: None,
+            quote: None,
+            escape: None,
             header: None,
         },
     )
