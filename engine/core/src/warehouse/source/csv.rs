@@ -170,11 +170,7 @@ impl Declared<'_> {
     fn most_frequent(&self, text: &str) -> String {
         let candidates = [",", ";", "\t", "|"];
         let count = |delimiter: &&str| self.record(text, delimiter).0.len();
-        let most = candidates
-            .iter()
-            .map(|candidate| count(candidate))
-            .max()
-            .unwrap_or_default();
+        let most = candidates.iter().map(count).max().unwrap_or_default();
         let best = candidates.iter().find(|candidate| count(candidate) == most);
         best.map_or(",", |best| *best).to_owned()
     }
