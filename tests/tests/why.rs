@@ -315,7 +315,7 @@ async fn rule_39_a_forgotten_row_leaves_no_value_in_the_state() {
         (&json!(1), &json!(3), &json!([])),
         "an entry, two operations, and that one is not through"
     );
-    assert_eq!(having(&project, "Maximiliane"), [PathBuf::new(); 0]);
+    assert_eq!(having(&project, "Maximiliane"), Vec::<PathBuf>::new());
     assert_eq!(rows_having(&project, VALUE), 0);
     let _ = receiver.take_sent();
     let (report, exit) = project.run(&[]).unwrap();

@@ -6,8 +6,10 @@ fn texts(path: PathBuf) -> Source {
     csv(path, &[])
 }
 
-/// The rows as JSON, with the types that were found.
-fn read(source: &Source, pinned: &[(&str, &str)]) -> Result<(Vec<(String, String)>, Vec<String>), WarehouseError> {
+/// Names and types of columns that were found, and the rows as JSON.
+type Read = (Vec<(String, String)>, Vec<String>);
+
+fn read(source: &Source, pinned: &[(&str, &str)]) -> Result<Read, WarehouseError> {
     let (warehouse, found) = attach(source, columns(pinned))?;
     let found = found.unwrap_or_default().into_iter();
     let types = found.map(|column| (column.name, column.data_type)).collect();
@@ -17,7 +19,7 @@ fn read(source: &Source, pinned: &[(&str, &str)]) -> Result<(Vec<(String, String
     ))
 }
 
-fn of(content: &str) -> (Vec<(String, String)>, Vec<String>) {
+fn of(content: &str) -> Read {
     let fixture = Fixture::new();
     read(&texts(fixture.file("p.csv", content)), &[]).unwrap_or_else(|error| panic!("{content:?}: {error}"))
 }
