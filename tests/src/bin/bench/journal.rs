@@ -40,7 +40,7 @@ pub fn measure(folder: &Path) -> Result<()> {
                         let span = Span(batch * BATCH, (batch + 1) * BATCH - 1);
                         journal.append(Entry::Attempt { spans: vec![span] }).await?;
                         let others = (span.0..=span.1).filter(|_| id).map(|ordinal| {
-                            let id = format!("{:018}", ordinal);
+                            let id = format!("{ordinal:018}");
                             (ordinal, State::Accepted { id })
                         });
                         let outcomes = Entry::Outcomes {
