@@ -261,7 +261,11 @@ impl Stand {
                 &operation.fields
             };
             let (key, place) = (&operation.key, &operation.match_value);
-            format!("{} {} {key} {place} {record}", planned.change.as_str(), operation.kind)
+            unsigned_zero(&format!(
+                "{} {} {key} {place} {record}",
+                planned.change.as_str(),
+                operation.kind
+            ))
         };
         let mut wanted: Vec<String> = plan.operations.iter().map(told).collect();
         let mut found: Vec<String> = real.iter().map(told_real).collect();
@@ -413,6 +417,7 @@ impl Stand {
         let mut found: Vec<String> = connection
             .query_rows::<_, WarehouseError>(&sql, |row| row.get(0))
             .unwrap();
+        found.iter_mut().for_each(|entry| *entry = unsigned_zero(entry));
         let told = |(at, entry): (&At, &model::Entry)| {
             let fields = script::fields(self.mappings).map(|field| {
                 let value = entry.shown.get(field).map_or("?", |value| &value.0);
@@ -582,6 +587,12 @@ impl Stand {
             assert!(wanted || self.loose.contains(place), "a record too many: {record:?}");
         }
     }
+}
+
+/// Equal values compare as one (rule 14). DuckDB keeps the sign of a zero in some places only: a column that has nothing but
+/// zeros is written as one value.
+fn unsigned_zero(text: &str) -> String {
+    text.replace(":-0.0", ":0.0")
 }
 
 fn is_believed(outcomes: &[(model::Operation, Verdict)]) -> bool {
