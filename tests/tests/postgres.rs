@@ -3,8 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use outflow_core::project::source::{Source, SourceKind};
@@ -12,8 +11,9 @@ use outflow_core::report::Status;
 use outflow_core::secret::SecretSource;
 use outflow_core::warehouse::{Warehouse, WarehouseError, WarehouseOptions};
 use outflow_tests::postgres::{PASSWORD, Postgres};
-use outflow_tests::project::{Project, SYNC};
+use outflow_tests::project::Project;
 use outflow_tests::receiver::Receiver;
+use outflow_tests::secrets::{self, Secrets};
 use serde_json::{Value, json};
 
 const PEOPLE: &str = "CREATE TABLE people (id int PRIMARY KEY, name text, balance numeric(12,2));
@@ -316,57 +316,20 @@ async fn project(server: &Postgres, model: &str) -> (Project, Receiver) {
     (project, receiver)
 }
 
+const SECRETS: &Secrets<'static> = &[("SHOP_PASSWORD", PASSWORD)];
+
 /// Runs the sync; how it ended, its message, and the exit code. Nothing that it wrote has the password.
 fn run(project: &Project) -> (Status, String, i32) {
     ended(project, start(project))
 }
 
 fn start(project: &Project) -> Child {
-    let mut command = project.command(&["run", SYNC, "--output", "json"]).unwrap();
-    command
-        .env("SHOP_PASSWORD", PASSWORD)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+    secrets::start(project, SECRETS).unwrap()
 }
 
 fn ended(project: &Project, started: Child) -> (Status, String, i32) {
-    let output = tokio::task::block_in_place(|| started.wait_with_output().unwrap());
-    for text in [&output.stdout, &output.stderr] {
-        assert!(!has_password(text), "{}", String::from_utf8_lossy(text));
-    }
-    let leaks = leaks(&project.path().join(".outflow"));
-    assert!(leaks.is_empty(), "{leaks:?}");
-    let text = String::from_utf8_lossy(&output.stdout);
-    let Ok(reports) = serde_json::from_str::<Vec<outflow_core::report::Report>>(&text) else {
-        panic!("{text}{}", String::from_utf8_lossy(&output.stderr))
-    };
-    let report = reports.into_iter().next().unwrap();
-    (
-        report.status,
-        report.message.unwrap_or_default(),
-        output.status.code().unwrap_or(-1),
-    )
-}
-
-fn has_password(text: &[u8]) -> bool {
-    let part = PASSWORD.split_once('\'').unwrap().1.as_bytes();
-    text.windows(part.len()).any(|window| window == part)
-}
-
-/// The files in or below a folder that have the password.
-fn leaks(folder: &Path) -> Vec<std::path::PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            found.append(&mut leaks(&path));
-        } else if has_password(&std::fs::read(&path).unwrap_or_default()) {
-            found.push(path);
-        }
-    }
-    found
+    let ended = secrets::ended(project, SECRETS, started).unwrap();
+    (ended.status, ended.message, ended.code)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,6 +20,7 @@ pub mod quote;
 pub mod rows;
 mod server;
 mod source;
+mod storage;
 mod vector;
 
 use std::collections::BTreeMap;
@@ -35,9 +36,13 @@ pub use rows::{Cell, FromCell, Row, Rows};
 
 use serde::{Deserialize, Serialize};
 
+use crate::project::source::Source;
 use crate::secret::Secret;
 use connection::Database;
 use server::Server;
+
+/// The secrets of a source, by name.
+pub type Secrets = BTreeMap<String, Secret>;
 
 /// The catalog that the ledger is attached as.
 pub const LEDGER: &str = "ledger";
@@ -71,8 +76,10 @@ pub struct Warehouse {
     options: WarehouseOptions,
     /// The sources that are attached, by name.
     sources: BTreeMap<String, Shape>,
-    /// The secrets of sources, by source and name.
-    secrets: BTreeMap<String, BTreeMap<String, Secret>>,
+    /// The secrets of sources, by source.
+    secrets: BTreeMap<String, Secrets>,
+    /// The object storage that sources are in.
+    storages: Vec<storage::Opened>,
     /// Files and folders that sources are read from after the lock-down.
     files: Vec<PathBuf>,
     folders: Vec<PathBuf>,
@@ -105,6 +112,7 @@ impl Warehouse {
             options: options.clone(),
             sources: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            storages: Vec::new(),
             files: Vec::new(),
             folders: Vec::new(),
         })
@@ -180,9 +188,14 @@ impl Warehouse {
         self.database.connect()
     }
 
-    /// Hands over the secrets of sources, by source and name, for when they are attached.
-    pub fn entrust(&mut self, secrets: BTreeMap<String, BTreeMap<String, Secret>>) {
+    /// Hands over the secrets of sources, by source, for when they are attached.
+    pub fn entrust(&mut self, secrets: BTreeMap<String, Secrets>) {
         self.secrets = secrets;
+    }
+
+    fn secrets_of(&self, source: &Source) -> &Secrets {
+        static NONE: Secrets = Secrets::new();
+        self.secrets.get(&source.name).unwrap_or(&NONE)
     }
 
     /// Stops what runs on the instance.

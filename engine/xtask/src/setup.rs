@@ -40,7 +40,11 @@ pub fn native(root: &Path) -> Result<()> {
 
 /// Gets the extensions for sources that the demo does not have.
 pub fn sources(root: &Path) -> Result<()> {
-    extension::ready("postgres_scanner", &Cache::locate()?, &root.join("target/native"))
+    let (cache, native) = (Cache::locate()?, root.join("target/native"));
+    for name in ["postgres_scanner", "httpfs"] {
+        extension::ready(name, &cache, &native)?;
+    }
+    Ok(())
 }
 
 /// Gets the servers that only tests need.

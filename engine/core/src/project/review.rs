@@ -57,7 +57,8 @@ pub(super) fn read<T: DeserializeOwned>(
         return Err(vec![Diagnostic::new(file, "the file is empty")]);
     }
     let hidden: &[&str] = match kind {
-        FileKind::Destination | FileKind::Source => &["/secrets"],
+        FileKind::Destination => &["/secrets"],
+        FileKind::Source => &["/secrets", "/s3/secrets"],
         _ => &[],
     };
     let (validator, schema) = schema::compiled(kind);

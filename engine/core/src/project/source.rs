@@ -1,5 +1,8 @@
 //! `sources/*.yml`: where models read from.
 
+mod server;
+mod storage;
+
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
@@ -11,6 +14,9 @@ use super::marks::{Marks, join_name};
 use super::review::{self, Review};
 use super::suggest;
 use crate::secret::SecretSource;
+
+pub use server::{ServerSecrets, SslMode};
+pub use storage::{Storage, StorageSecrets};
 
 /// A source of models. In SQL a source of type csv, parquet or json is a relation of the source's name; the others are
 /// databases of that name, with `name.table` in it.
@@ -54,11 +60,15 @@ pub enum SourceKind {
         /// Whether the first line names the columns, as it does if this is left out. If not, they have the names that
         /// `columns` declares, where it declares all, else `column0`, `column1` and so on.
         header: Option<bool>,
+        /// The object storage that the path is in, where it begins with `s3://`.
+        s3: Option<Storage>,
     },
     /// Parquet files.
     Parquet {
         /// The file, or files by a glob such as `data/*.parquet`, relative to the project.
         path: PathBuf,
+        /// The object storage that the path is in, where it begins with `s3://`.
+        s3: Option<Storage>,
     },
     /// Files of JSON: one value per line, or one array.
     Json {
@@ -67,6 +77,8 @@ pub enum SourceKind {
         /// Types by column, as DuckDB spells them. Columns that are not named get the type that the first run found.
         #[serde(default)]
         columns: IndexMap<String, String>,
+        /// The object storage that the path is in, where it begins with `s3://`.
+        s3: Option<Storage>,
     },
     /// A DuckDB database file.
     Duckdb {
@@ -108,46 +120,6 @@ pub enum SourceKind {
     },
 }
 
-/// How a connection to a PostgreSQL server is protected, in PostgreSQL's own words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum SslMode {
-    /// Not encrypted.
-    Disable,
-    /// Encrypted if the server can.
-    #[default]
-    Prefer,
-    /// Encrypted, by whatever server.
-    Require,
-    /// Encrypted, by a server whose certificate is trusted.
-    VerifyCa,
-    /// Encrypted, by a server whose certificate is trusted and names the host.
-    VerifyFull,
-}
-
-impl SslMode {
-    /// As PostgreSQL writes it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Disable => "disable",
-            Self::Prefer => "prefer",
-            Self::Require => "require",
-            Self::VerifyCa => "verify-ca",
-            Self::VerifyFull => "verify-full",
-        }
-    }
-}
-
-/// The secrets of a server.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ServerSecrets {
-    /// The user's password, from an environment variable, a file or a command.
-    #[schemars(example = &serde_json::json!({"env": "SHOP_PASSWORD"}))]
-    pub password: Option<SecretSource>,
-}
-
 const fn postgres_port() -> u16 {
     5432
 }
@@ -170,7 +142,7 @@ impl SourceKind {
     pub const fn path(&self) -> Option<&PathBuf> {
         match self {
             Self::Csv { path, .. }
-            | Self::Parquet { path }
+            | Self::Parquet { path, .. }
             | Self::Json { path, .. }
             | Self::Duckdb { path }
             | Self::Sqlite { path } => Some(path),
@@ -178,20 +150,33 @@ impl SourceKind {
         }
     }
 
-    /// Its secrets by name.
+    /// Its secrets, by the field that says where each comes from.
     #[must_use]
     pub fn secrets(&self) -> Vec<(&'static str, &SecretSource)> {
         match self {
-            Self::Postgres { secrets, .. } => secrets.password.iter().map(|source| ("password", source)).collect(),
-            _ => Vec::new(),
+            Self::Postgres { secrets, .. } => {
+                let password = secrets.password.iter();
+                password.map(|source| ("secrets.password", source)).collect()
+            }
+            _ => self.storage().map_or_else(Vec::new, Storage::secrets),
         }
     }
 
-    /// Its files' paths, which are relative to the project in its file.
-    fn paths_mut(&mut self) -> Option<&mut PathBuf> {
+    /// The object storage that its files are in.
+    #[must_use]
+    pub const fn storage(&self) -> Option<&Storage> {
         match self {
+            Self::Csv { s3, .. } | Self::Parquet { s3, .. } | Self::Json { s3, .. } => s3.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The path in it that is relative to the project in its file.
+    fn path_mut(&mut self) -> Option<&mut PathBuf> {
+        match self {
+            _ if self.storage().is_some() => None,
             Self::Csv { path, .. }
-            | Self::Parquet { path }
+            | Self::Parquet { path, .. }
             | Self::Json { path, .. }
             | Self::Duckdb { path }
             | Self::Sqlite { path } => Some(path),
@@ -234,7 +219,7 @@ pub(super) fn check(mut kind: SourceKind, name: &str, root: &Path, review: &mut 
     }
     for (secret, source) in kind.secrets() {
         if let Some(field) = source.empty_field() {
-            review.note(&format!("secrets.{secret}.{field}"), "is empty");
+            review.note(&format!("{secret}.{field}"), "is empty");
         }
     }
     for (column, data_type) in kind.columns().into_iter().flatten() {
@@ -245,7 +230,7 @@ pub(super) fn check(mut kind: SourceKind, name: &str, root: &Path, review: &mut 
             );
         }
     }
-    if let Some(path) = kind.paths_mut() {
+    if let Some(path) = kind.path_mut() {
         *path = root.join(&*path);
     }
     review.found.is_empty().then(|| Source {
@@ -260,12 +245,23 @@ fn check_path(kind: &SourceKind, written: &str, review: &mut Review<'_>) {
     let is_database = matches!(kind, SourceKind::Duckdb { .. } | SourceKind::Sqlite { .. });
     if written.is_empty() {
         review.note("path", "is empty");
-    } else if written.contains("://") {
+    } else if let Some(storage) = kind.storage() {
+        storage.check(written, review);
+    } else if written.starts_with(storage::SCHEME) && !is_database {
         review.note_with_help(
             "path",
-            format!("found `{written}`; sources are read from files"),
-            "give a path",
+            format!("found `{written}`, and nothing says which storage that is in"),
+            "add `s3: {region: …}`, with `endpoint` where it is not Amazon's, and its `secrets`",
         );
+    } else if written.contains("://") {
+        let (read_from, help) = match is_database {
+            true => ("databases are read from files", "give a path"),
+            false => (
+                "sources are read from files and from `s3://`",
+                "give a path, or `s3://bucket/path`",
+            ),
+        };
+        review.note_with_help("path", format!("found `{written}`; {read_from}"), help);
     } else if is_database && written.contains(['*', '?']) {
         review.note("path", format!("found `{written}`; a database is one file, not a glob"));
     }

@@ -343,11 +343,11 @@ fn sources_are_told_apart_by_their_type() {
     );
     assert_eq!(
         wrong("sources/registry.yml", "type: parquet\npath: x\nheader: true\n"),
-        ["sources/registry.yml:3:1: header: there is no such field; the fields are `type` and `path`"]
+        ["sources/registry.yml:3:1: header: there is no such field; the fields are `type`, `path` and `s3`"]
     );
     assert_eq!(
         wrong("sources/registry.yml", "type: sqlite\npath: \"s3://bucket/*.db\"\n"),
-        ["sources/registry.yml:2:7: path: found `s3://bucket/*.db`; sources are read from files; give a path",]
+        ["sources/registry.yml:2:7: path: found `s3://bucket/*.db`; databases are read from files; give a path"]
     );
     assert_eq!(
         wrong("sources/registry.yml", "type: sqlite\npath: \"*.db\"\n"),
@@ -355,6 +355,79 @@ fn sources_are_told_apart_by_their_type() {
     );
     let found = wrong_with(&[("sources/ledger.yml", Some(SOURCE))]);
     assert!(found[0].contains("a source cannot be named `ledger`"), "{found:?}");
+}
+
+#[test]
+fn files_are_in_object_storage_where_path_and_s3_say_so() {
+    let right = "type: parquet\npath: s3://lake/planes/*.parquet\ns3: {region: eu-central-1}\n";
+    let project = load(&[("sources/registry.yml", Some(right))]).unwrap();
+    let kind = &project.sources["registry"].kind;
+    // It is no path in the project.
+    assert_eq!(kind.path().unwrap().to_str(), Some("s3://lake/planes/*.parquet"));
+    assert_eq!(kind.storage().unwrap().region, "eu-central-1");
+    for (path, rest, said) in [
+        (
+            "s3://lake/a",
+            "",
+            "2:7: path: found `s3://lake/a`, and nothing says which storage that is in; add `s3:",
+        ),
+        (
+            "data/a",
+            "s3: {}",
+            "2:7: path: found `data/a`, and `s3` says that the source is in object storage;",
+        ),
+        (
+            "s3://lake",
+            "s3: {}",
+            "2:7: path: found `s3://lake`, which names no object in a bucket;",
+        ),
+        ("s3://*/a", "s3: {}", "which names no object in a bucket;"),
+        ("s3://u@h/a", "s3: {}", "which names no object in a bucket;"),
+        ("s3://lake/../a", "s3: {}", "is empty or has dots only"),
+        (
+            "s3://lake/a?s3_endpoint=b",
+            "s3: {}",
+            "an object's name cannot have `?`",
+        ),
+        (
+            "s3://lake/a",
+            "s3: {endpoint: minio}",
+            "3:16: s3.endpoint: found `minio`; must be the storage's scheme, host and port",
+        ),
+        (
+            "s3://lake/a",
+            "s3: {region: a/b}",
+            "3:14: s3.region: found `a/b`; must be the region's name",
+        ),
+        (
+            "s3://lake/a",
+            "s3: {secrets: {secret: {env: A}}}",
+            "s3.secrets: `key_id` and `secret` go together",
+        ),
+        (
+            "s3://lake/a",
+            "s3: {secrets: {key_id: {env: \"\"}, secret: {env: A}}}",
+            "s3.secrets.key_id.env: is empty",
+        ),
+        ("https://a/b", "", "sources are read from files and from `s3://`"),
+    ] {
+        let found = wrong(
+            "sources/registry.yml",
+            &format!("type: csv\npath: \"{path}\"\n{rest}\n"),
+        );
+        assert!(found[0].contains(said), "{path} {rest}: {found:?}");
+    }
+    // What should not be there is not shown.
+    let found = wrong(
+        "sources/registry.yml",
+        "type: csv\npath: s3://lake/a\ns3: {secrets: {key_id: AKIA0, secret: hush}}\n",
+    );
+    assert!(
+        found
+            .iter()
+            .all(|found| !found.contains("hush") && !found.contains("AKIA0")),
+        "{found:?}"
+    );
 }
 
 #[test]

@@ -18,8 +18,7 @@ use crate::project::model::Model;
 use crate::project::source::Source;
 use crate::project::sync::Sync;
 use crate::record::Records;
-use crate::secret::Secret;
-use crate::warehouse::{Column, Connection, Warehouse, WarehouseError, WarehouseOptions};
+use crate::warehouse::{self, Column, Connection, Warehouse, WarehouseError, WarehouseOptions};
 
 use super::lock;
 use super::{RunError, RunRequest};
@@ -59,8 +58,8 @@ pub enum Access {
     Restate,
 }
 
-/// The secrets of sources, by source and name.
-pub type Secrets = BTreeMap<String, BTreeMap<String, Secret>>;
+/// The secrets of sources, by source.
+pub type Secrets = BTreeMap<String, warehouse::Secrets>;
 
 /// Reads the secrets of the sources that the sync's model reads.
 pub async fn secrets(request: &RunRequest) -> Result<Secrets, RunError> {
@@ -68,11 +67,12 @@ pub async fn secrets(request: &RunRequest) -> Result<Secrets, RunError> {
     let model = model(project, sync(project, &request.sync)?)?;
     let mut secrets = Secrets::new();
     for source in sources(project, model) {
-        for (name, from) in source.kind.secrets() {
+        for (field, from) in source.kind.secrets() {
+            let name = field.rsplit('.').next().unwrap_or(field);
             let secret = from
                 .read(name, &project.root)
                 .await
-                .map_err(|why| Diagnostics(vec![source.diagnostic(&format!("secrets.{name}"), why)]))?;
+                .map_err(|why| Diagnostics(vec![source.diagnostic(field, why)]))?;
             secrets
                 .entry(source.name.clone())
                 .or_default()

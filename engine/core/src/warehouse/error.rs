@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::source::MOVED;
+use super::storage;
 
 /// Why DuckDB, or something that is read through it, failed.
 #[derive(Debug, thiserror::Error)]
@@ -141,6 +142,7 @@ pub(super) fn is_missing(message: &str) -> bool {
     // A path that is not there is taken for a folder, which a locked-down instance may not look into.
     let taken_for_folder = message.starts_with("Cannot access file") && message.contains("/**/");
     taken_for_folder
+        || storage::status(message) == Some(404)
         || [
             "No files found that match the pattern",
             "No such file or directory",
@@ -163,38 +165,48 @@ pub(super) fn is_locked(message: &str) -> bool {
 
 /// Whether the message of a server, or of what speaks to it, says that it is not there or cannot serve us now.
 pub(super) fn is_away(message: &str) -> bool {
-    [
-        "Connection refused",
-        "Connection reset by peer",
-        "Connection timed out",
-        "Broken pipe",
-        "No route to host",
-        "Network is unreachable",
-        "could not translate host name",
-        "could not receive data from server",
-        "could not send data to server",
-        "timeout expired",
-        "server closed the connection unexpectedly",
-        "connection has been closed unexpectedly",
-        "no connection to the server",
-        "SSL SYSCALL error",
-        "the database system is",
-        "too many clients",
-        "too many connections",
-        "remaining connection slots",
-        "terminating connection due to",
-        "canceling statement due to conflict with recovery",
-    ]
-    .iter()
-    .any(|words| message.contains(words))
+    storage::broke_off(message)
+        || matches!(storage::status(message), Some(408 | 429 | 500..=599))
+        || [
+            "Connection refused",
+            "Connection reset by peer",
+            "Connection timed out",
+            "Broken pipe",
+            "No route to host",
+            "Network is unreachable",
+            "could not translate host name",
+            "could not receive data from server",
+            "could not send data to server",
+            "timeout expired",
+            "server closed the connection unexpectedly",
+            "connection has been closed unexpectedly",
+            "no connection to the server",
+            "SSL SYSCALL error",
+            "the database system is",
+            "too many clients",
+            "too many connections",
+            "remaining connection slots",
+            "terminating connection due to",
+            "canceling statement due to conflict with recovery",
+        ]
+        .iter()
+        .any(|words| message.contains(words))
 }
 
 /// DuckDB's message without the picture of the statement that follows it, which speaks of text that we wrapped, or a
 /// setting that is advised and nobody can make.
 fn clean(message: &str) -> String {
-    let end = ["\n\nLINE ", "\nLINE ", "\nSet pg_array_as_varchar"]
+    let follow = [
+        "\n\nLINE ",
+        "\nLINE ",
+        "\nSet pg_array_as_varchar",
+        "\n* See https://duckdb.org",
+        "\nYou can disable checking etags",
+    ];
+    let end = follow
         .iter()
-        .find_map(|follows| message.find(follows))
+        .filter_map(|follows| message.find(follows))
+        .min()
         .unwrap_or(message.len());
     let message = message[..end].trim_end();
     csv(message).unwrap_or_else(|| message.to_owned())

@@ -14,7 +14,6 @@ use super::connection::Connection;
 use super::error::WarehouseError;
 use super::{Shape, Warehouse, extension, quote};
 use crate::project::source::{Source, SourceKind};
-use crate::secret::Secret;
 
 /// A table's place in a source: schema and name, in lower case.
 pub(super) type Place = (String, String);
@@ -104,8 +103,7 @@ impl Server {
 impl Warehouse {
     /// Attaches the database of a server, and reads which tables it has.
     pub(super) fn attach_server(&mut self, connection: &Connection, source: &Source) -> Result<(), WarehouseError> {
-        let none = BTreeMap::new();
-        let secrets = self.secrets.get(&source.name).unwrap_or(&none);
+        let secrets = self.secrets_of(source);
         let server = match &source.kind {
             SourceKind::Postgres { .. } => {
                 extension::load(connection, postgres::EXTENSION, &self.options.extension_dirs)?;
@@ -212,15 +210,4 @@ impl Server {
 fn link_of(source: &Source) -> String {
     // A source's name has no such characters, so none has this one.
     format!("server of {}", source.name)
-}
-
-/// DuckDB's message without the secrets that may be in the statement that it is about.
-fn masked(message: &str, secrets: &BTreeMap<String, Secret>) -> String {
-    let mut message = message.to_owned();
-    for (name, secret) in secrets {
-        for spelling in [secret.expose().to_owned(), secret.expose().replace('\'', "''")] {
-            message = message.replace(&spelling, &format!("{{secret.{name}}}"));
-        }
-    }
-    message
 }

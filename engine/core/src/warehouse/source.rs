@@ -1,4 +1,4 @@
-//! Sources in SQL: files as views over absolute paths, databases attached read-only.
+//! Sources in SQL: files, here or in object storage, as views over absolute paths; databases attached read-only.
 //!
 //! Text files say nothing of types, so every column of theirs has one that is declared, or was pinned by an earlier run,
 //! or is found out now and told to the run, which pins it (rule 16). A row that does not fit is an error of the query.
@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 
 use super::connection::Connection;
 use super::error::{self, WarehouseError};
-use super::{Column, Shape, Warehouse, extension, quote};
+use super::{Column, Secrets, Shape, Warehouse, extension, quote, storage};
 use crate::project::source::{Source, SourceKind};
 
 pub(super) use csv::MOVED;
@@ -37,7 +37,7 @@ impl Warehouse {
             let pinned = pinned.get(&source.name).map_or(&[][..], Vec::as_slice);
             let columns = self
                 .attach_source(&connection, source, pinned)
-                .map_err(|error| of_source(source, error))?;
+                .map_err(|error| of_source(source, self.secrets_of(source), error))?;
             if let Some(columns) = columns {
                 found.insert(source.name.clone(), columns);
             }
@@ -55,7 +55,17 @@ impl Warehouse {
             return self.attach_server(connection, source).map(|()| None);
         };
         let name = quote::identifier(&source.name);
-        check_present(connection, source, path)?;
+        match (source.kind.storage(), glob_folder(path)) {
+            (Some(storage), _) => self.open_storage(connection, source, storage, &path.to_string_lossy())?,
+            (None, Some(folder)) => {
+                check_present(connection, source, path)?;
+                self.folders.push(folder);
+            }
+            (None, None) => {
+                check_present(connection, source, path)?;
+                self.files.push(path.clone());
+            }
+        }
         let location = quote::text(&path.to_string_lossy());
         let (relation, columns) = match &source.kind {
             SourceKind::Csv { .. } => match csv::relation(connection, &source.kind, pinned)? {
@@ -73,28 +83,20 @@ impl Warehouse {
             SourceKind::Parquet { .. } => (format!("read_parquet({location})"), None),
             SourceKind::Duckdb { .. } => {
                 connection.execute(&format!("ATTACH {location} AS {name} (TYPE duckdb, READ_ONLY)"))?;
-                return Ok(self.attached(source, path));
+                self.sources.insert(source.name.clone(), Shape::Catalog);
+                return Ok(None);
             }
             SourceKind::Sqlite { .. } => {
                 extension::load(connection, SQLITE, &self.options.extension_dirs)?;
                 connection.execute(&format!("ATTACH {location} AS {name} (TYPE sqlite, READ_ONLY)"))?;
-                return Ok(self.attached(source, path));
+                self.sources.insert(source.name.clone(), Shape::Catalog);
+                return Ok(None);
             }
             SourceKind::Postgres { .. } => return Ok(None),
         };
         connection.execute(&format!("CREATE VIEW main.{name} AS SELECT * FROM {relation}"))?;
-        match glob_folder(path) {
-            Some(folder) => self.folders.push(folder),
-            None => self.files.push(path.clone()),
-        }
         self.sources.insert(source.name.clone(), Shape::Relation);
         Ok(columns)
-    }
-
-    fn attached(&mut self, source: &Source, path: &Path) -> Option<Vec<Column>> {
-        self.files.push(path.to_owned());
-        self.sources.insert(source.name.clone(), Shape::Catalog);
-        None
     }
 }
 
@@ -188,7 +190,7 @@ fn struct_of(columns: &[Column]) -> String {
 }
 
 /// Names the source that an error is about.
-fn of_source(source: &Source, error: WarehouseError) -> WarehouseError {
+fn of_source(source: &Source, secrets: &Secrets, error: WarehouseError) -> WarehouseError {
     let source_name = source.name.clone();
     let WarehouseError::Database { message, .. } = error else {
         return error;
@@ -200,8 +202,20 @@ fn of_source(source: &Source, error: WarehouseError) -> WarehouseError {
             path,
             message,
         },
+        Some(_) if source.kind.storage().is_some() => storage::refused(source, secrets, &message),
         _ => WarehouseError::Source { source_name, message },
     }
+}
+
+/// DuckDB's message without the secrets that may be in the statement that it is about.
+pub(super) fn masked(message: &str, secrets: &Secrets) -> String {
+    let mut message = message.to_owned();
+    for (name, secret) in secrets {
+        for spelling in [secret.expose().to_owned(), secret.expose().replace('\'', "''")] {
+            message = message.replace(&spelling, &format!("{{secret.{name}}}"));
+        }
+    }
+    message
 }
 
 #[cfg(test)]

@@ -14,7 +14,31 @@ use super::wheel::Wheel;
 use crate::cache::{self, Cache};
 
 /// Extension, operating system, architecture, and the SHA-256 of the wheel.
-const WHEELS: [(&str, &str, &str, &str); 12] = [
+const WHEELS: [(&str, &str, &str, &str); 16] = [
+    (
+        "httpfs",
+        "linux",
+        "x86_64",
+        "84913dbe172ccb54368de2c4a020c38ca8b0e76f99df548f7fac37934cc7826f",
+    ),
+    (
+        "httpfs",
+        "linux",
+        "aarch64",
+        "567d17e398fc29f7ea4bc42ea277ea19643bd1ad1815f676cb6dd994b50399bb",
+    ),
+    (
+        "httpfs",
+        "macos",
+        "x86_64",
+        "5dc6e48e7a6d4c775d88fcd9b6529b385559600c0cd17a2600addfdd34ae3060",
+    ),
+    (
+        "httpfs",
+        "macos",
+        "aarch64",
+        "a6d9b245ac83834543354e826020b35b8dba16291bb876b2b00bd49f2c6aeb9d",
+    ),
     (
         "postgres_scanner",
         "linux",

@@ -41,6 +41,11 @@ fn what_is_right_is_taken_by_schema_and_types() {
         (FileKind::Source, "type: json\npath: a\ncolumns: {a: INTEGER}\n"),
         (FileKind::Source, "type: duckdb\npath: a\n"),
         (FileKind::Source, "type: sqlite\npath: a\n"),
+        (FileKind::Source, "type: parquet\npath: s3://a/b\ns3: {}\n"),
+        (
+            FileKind::Source,
+            "type: csv\npath: s3://a/b\ns3: {endpoint: \"http://127.0.0.1:9000\", region: c, secrets: {key_id: {env: D}, secret: {file: e}}}\n",
+        ),
         (FileKind::Source, "type: postgres\nhost: a\ndatabase: b\nuser: c\n"),
         (
             FileKind::Source,
@@ -87,6 +92,12 @@ fn what_the_types_refuse_the_schema_refuses() {
         (FileKind::Source, "type: csv\npath: a\ncolumns: {a: 1}\n"),
         (FileKind::Source, "type: csv\npath: a\nheader: yes\n"),
         (FileKind::Source, "type: csv\npath: a\nnulls: NA\n"),
+        (FileKind::Source, "type: parquet\npath: s3://a/b\ns3: {bucket: a}\n"),
+        (FileKind::Source, "type: duckdb\npath: s3://a/b\ns3: {}\n"),
+        (
+            FileKind::Source,
+            "type: json\npath: s3://a/b\ns3: {secrets: {key: {env: D}}}\n",
+        ),
         (FileKind::Source, "type: postgres\ndatabase: b\nuser: c\n"),
         (
             FileKind::Source,

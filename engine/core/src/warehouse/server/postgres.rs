@@ -4,14 +4,13 @@
 //! computed on the server: a `numeric` without precision is text with all its digits (else it would be a binary float), a
 //! NaN in one with precision is an error (else it would be 0).
 
-use std::collections::BTreeMap;
-
-use super::{Described, Server, ServerColumn, link_of, masked};
+use super::{Described, Server, ServerColumn, link_of};
 use crate::project::source::{Source, SourceKind};
-use crate::secret::Secret;
+use crate::warehouse::Secrets;
 use crate::warehouse::connection::Connection;
 use crate::warehouse::error::{self, WarehouseError};
 use crate::warehouse::quote;
+use crate::warehouse::source::masked;
 
 /// DuckDB's extension that speaks to PostgreSQL.
 pub(super) const EXTENSION: &str = "postgres_scanner";
@@ -49,11 +48,7 @@ LEFT JOIN pg_catalog.pg_type element ON element.oid = own.typelem
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
     AND has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, a.attnum, 'SELECT')";
 
-pub(super) fn attach(
-    connection: &Connection,
-    source: &Source,
-    secrets: &BTreeMap<String, Secret>,
-) -> Result<Server, WarehouseError> {
+pub(super) fn attach(connection: &Connection, source: &Source, secrets: &Secrets) -> Result<Server, WarehouseError> {
     let SourceKind::Postgres {
         host,
         port,
@@ -236,7 +231,7 @@ const REFUSALS: [(&str, &str); 9] = [
 ];
 
 /// What a person should know of an error of the server, and whether it may pass.
-fn refused(source: &Source, secrets: &BTreeMap<String, Secret>, error: WarehouseError) -> WarehouseError {
+fn refused(source: &Source, secrets: &Secrets, error: WarehouseError) -> WarehouseError {
     let WarehouseError::Database { message, .. } = error else {
         return error;
     };
@@ -271,7 +266,10 @@ fn fault(source: &Source, message: String) -> WarehouseError {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::secret::Secret;
 
     #[test]
     fn a_numeric_is_a_decimal_where_duckdb_has_one_like_it() {
@@ -293,7 +291,10 @@ mod tests {
         let source = Source {
             name: "shop".into(),
             file: "sources/shop.yml".into(),
-            kind: SourceKind::Parquet { path: "x".into() },
+            kind: SourceKind::Parquet {
+                path: "x".into(),
+                s3: None,
+            },
             marks: Default::default(),
         };
         let secrets = BTreeMap::from([("password".to_owned(), Secret::of("pa'ss"))]);

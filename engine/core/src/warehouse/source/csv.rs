@@ -62,6 +62,7 @@ pub(super) fn relation(
         quote,
         escape,
         header,
+        ..
     } = kind
     else {
         return Ok(None);

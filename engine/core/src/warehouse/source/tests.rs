@@ -50,6 +50,7 @@ fn csv(path: PathBuf, columns: &[(&str, &str)]) -> Source {
             quote: None,
             escape: None,
             header: None,
+            s3: None,
         },
     )
 }
@@ -151,6 +152,7 @@ fn json_has_the_columns_that_are_declared_or_pinned_too() {
         SourceKind::Json {
             path,
             columns: declared,
+            s3: None,
         },
     );
     let (warehouse, found) = attach(&people, columns(&[("note", "VARCHAR")])).unwrap();
@@ -186,6 +188,7 @@ fn parquet_and_globs_are_read_after_the_lock_down() {
         "people",
         SourceKind::Parquet {
             path: fixture.path("part*.parquet"),
+            s3: None,
         },
     );
     let (warehouse, found) = attach(&parquet, Vec::new()).unwrap();
@@ -299,6 +302,7 @@ fn locks_are_told_by_duckdbs_words() {
                 path: "/x/crm.duckdb".into(),
             },
         ),
+        &Secrets::new(),
         WarehouseError::from_duckdb(text),
     );
     assert!(
