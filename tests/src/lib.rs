@@ -1,5 +1,7 @@
 //! What the end-to-end tests share: a receiver that can misbehave, and a project with the binary that runs it.
 
+pub mod database;
+pub mod mysql;
 pub mod postgres;
 pub mod project;
 pub mod receiver;

@@ -6,10 +6,9 @@ use std::collections::BTreeMap;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use outflow_core::project::source::{Source, SourceKind};
 use outflow_core::report::Status;
-use outflow_core::secret::SecretSource;
-use outflow_core::warehouse::{Warehouse, WarehouseError, WarehouseOptions};
+use outflow_core::warehouse::Warehouse;
+use outflow_tests::database;
 use outflow_tests::postgres::{PASSWORD, Postgres};
 use outflow_tests::project::Project;
 use outflow_tests::receiver::Receiver;
@@ -19,62 +18,16 @@ use serde_json::{Value, json};
 const PEOPLE: &str = "CREATE TABLE people (id int PRIMARY KEY, name text, balance numeric(12,2));
     INSERT INTO people VALUES (1, 'Ada', 1.10), (2, 'Bob', NULL)";
 
-/// A source `shop` that is the server.
-fn source(server: &Postgres) -> Source {
-    let content = serde_saphyr::from_str::<Value>(&server.source()).unwrap();
-    Source {
-        name: "shop".into(),
-        file: "sources/shop.yml".into(),
-        kind: serde_json::from_value::<SourceKind>(content).unwrap(),
-        marks: outflow_core::project::Marks::default(),
-    }
+fn attach(server: &Postgres) -> Warehouse {
+    database::attach(&server.source(), PASSWORD).unwrap()
 }
 
-fn attach(server: &Postgres) -> Result<Warehouse, WarehouseError> {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("password"), PASSWORD).unwrap();
-    let password = SecretSource::File("password".into());
-    let password = tokio::runtime::Runtime::new()
-        .unwrap()
-        .block_on(password.read("password", folder.path()))
-        .unwrap();
-    let mut warehouse = Warehouse::open(&WarehouseOptions {
-        memory_limit_bytes: 256 << 20,
-        threads: 2,
-        temp_dir: folder.path().join("temp"),
-        extension_dirs: Vec::new(),
-    })?;
-    let passwords = BTreeMap::from([("password".to_owned(), password)]);
-    warehouse.entrust(BTreeMap::from([("shop".to_owned(), passwords)]));
-    warehouse.attach_sources(&[&source(server)], &BTreeMap::new())?;
-    warehouse.lock_down()?;
-    Ok(warehouse)
-}
-
-/// The rows of a model over the server, as JSON.
 fn rows(server: &Postgres, model: &str) -> Result<Vec<Value>, String> {
-    let warehouse = attach(server).map_err(|error| error.to_string())?;
-    let columns = warehouse
-        .check_model(model, &["shop".into()])
-        .map_err(|error| error.to_string())?;
-    warehouse.serve().map_err(|error| error.to_string())?;
-    let connection = warehouse.connect().map_err(|error| error.to_string())?;
-    let members: Vec<String> = columns
-        .iter()
-        .map(|column| format!("'{0}': \"{0}\"", column.name))
-        .collect();
-    let texts = connection
-        .query_rows(
-            &format!("SELECT outflow_json({{{}}}) FROM ({model})", members.join(", ")),
-            |row| row.get::<String>(0),
-        )
-        .map_err(|error: WarehouseError| error.to_string())?;
-    Ok(texts.iter().map(|text| serde_json::from_str(text).unwrap()).collect())
+    database::rows(&attach(server), model).map_err(|error| error.to_string())
 }
 
 fn types(server: &Postgres, model: &str) -> BTreeMap<String, String> {
-    let warehouse = attach(server).unwrap();
-    let columns = warehouse.check_model(model, &["shop".into()]).unwrap();
+    let columns = database::columns(&attach(server), model).unwrap();
     columns
         .into_iter()
         .map(|column| (column.name, column.data_type))
@@ -276,7 +229,7 @@ fn a_model_reaches_its_servers_tables_and_nothing_else_of_it() {
     let counts = json!({"a": 2, "b": 2, "c": 2, "d": 2, "e": 7});
     assert_eq!(rows(&server, model).unwrap(), [counts]);
     let link = "server of shop";
-    let warehouse = attach(&server).unwrap();
+    let warehouse = attach(&server);
     for model in [
         format!("SELECT * FROM \"{link}\".public.people"),
         format!("SELECT * FROM \"{link}\".people"),
@@ -305,15 +258,8 @@ fn a_model_reaches_its_servers_tables_and_nothing_else_of_it() {
     assert_eq!(secrets.unwrap(), Some(0));
 }
 
-/// A project whose model reads a server, and that sends to a receiver.
 async fn project(server: &Postgres, model: &str) -> (Project, Receiver) {
-    let receiver = Receiver::start().await.unwrap();
-    let sync = "mode: mirror\nmatch: {from: id, to: id}\nmappings: [{from: name, to: name}]";
-    let project = Project::new(&receiver.origin(), &[("id", "INTEGER")], "id", sync).unwrap();
-    project.write("sources/shop.yml", &server.source()).unwrap();
-    project.write("models/people.sql", model).unwrap();
-    project.write("models/people.yml", "source: shop\nkey: id\n").unwrap();
-    (project, receiver)
+    database::project(&server.source(), model).await.unwrap()
 }
 
 const SECRETS: &Secrets<'static> = &[("SHOP_PASSWORD", PASSWORD)];

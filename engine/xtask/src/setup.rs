@@ -3,6 +3,7 @@
 //! Everything is fetched by the ordinary clients of package registries, pinned by checksum where the registry's own
 //! signature does not vouch for it, and kept in the [`Cache`]; the checkout gets links under `target/native`.
 
+mod debian;
 mod duckdb;
 mod extension;
 mod guest;
@@ -41,7 +42,7 @@ pub fn native(root: &Path) -> Result<()> {
 /// Gets the extensions for sources that the demo does not have.
 pub fn sources(root: &Path) -> Result<()> {
     let (cache, native) = (Cache::locate()?, root.join("target/native"));
-    for name in ["postgres_scanner", "httpfs"] {
+    for name in ["postgres_scanner", "mysql_scanner", "httpfs"] {
         extension::ready(name, &cache, &native)?;
     }
     Ok(())
@@ -49,7 +50,9 @@ pub fn sources(root: &Path) -> Result<()> {
 
 /// Gets the servers that only tests need.
 pub fn servers(root: &Path) -> Result<()> {
-    server::postgres(&Cache::locate()?, &root.join("target/native"))
+    let (cache, native) = (Cache::locate()?, root.join("target/native"));
+    server::postgres(&cache, &native)?;
+    server::mariadb(&cache, &native)
 }
 
 /// Does what plugins need, and gives the compiler for them.

@@ -15,7 +15,7 @@ use super::review::{self, Review};
 use super::suggest;
 use crate::secret::SecretSource;
 
-pub use server::{ServerSecrets, SslMode};
+pub use server::{MysqlSslMode, ServerSecrets, SslMode};
 pub use storage::{Storage, StorageSecrets};
 
 /// A source of models. In SQL a source of type csv, parquet or json is a relation of the source's name; the others are
@@ -118,10 +118,38 @@ pub enum SourceKind {
         #[serde(default)]
         secrets: ServerSecrets,
     },
+    /// A database of a MySQL or MariaDB server.
+    Mysql {
+        /// The server's name or address, or the path of its socket.
+        #[schemars(length(min = 1), example = &"db.example.com")]
+        host: String,
+        /// The server's port.
+        #[serde(default = "mysql_port")]
+        #[schemars(range(min = 1))]
+        port: u16,
+        /// The database whose tables a model names as `name.table`; those of others are `name.database.table`.
+        #[schemars(length(min = 1), example = &"shop")]
+        database: String,
+        /// Who reads. A user that may do nothing else is best.
+        #[schemars(length(min = 1), example = &"outflow")]
+        user: String,
+        /// Whether the connection is encrypted, and how much of the server's certificate is checked.
+        #[serde(default)]
+        ssl_mode: MysqlSslMode,
+        /// The file of the certificates that the server's is checked against, relative to the project.
+        ssl_ca: Option<PathBuf>,
+        /// What must not be in the file itself.
+        #[serde(default)]
+        secrets: ServerSecrets,
+    },
 }
 
 const fn postgres_port() -> u16 {
     5432
+}
+
+const fn mysql_port() -> u16 {
+    3306
 }
 
 fn postgres_schema() -> String {
@@ -146,7 +174,7 @@ impl SourceKind {
             | Self::Json { path, .. }
             | Self::Duckdb { path }
             | Self::Sqlite { path } => Some(path),
-            Self::Postgres { .. } => None,
+            Self::Postgres { .. } | Self::Mysql { .. } => None,
         }
     }
 
@@ -154,7 +182,7 @@ impl SourceKind {
     #[must_use]
     pub fn secrets(&self) -> Vec<(&'static str, &SecretSource)> {
         match self {
-            Self::Postgres { secrets, .. } => {
+            Self::Postgres { secrets, .. } | Self::Mysql { secrets, .. } => {
                 let password = secrets.password.iter();
                 password.map(|source| ("secrets.password", source)).collect()
             }
@@ -181,6 +209,7 @@ impl SourceKind {
             | Self::Duckdb { path }
             | Self::Sqlite { path } => Some(path),
             Self::Postgres { sslrootcert, .. } => sslrootcert.as_mut(),
+            Self::Mysql { ssl_ca, .. } => ssl_ca.as_mut(),
         }
     }
 

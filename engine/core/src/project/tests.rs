@@ -332,13 +332,13 @@ fn sources_are_told_apart_by_their_type() {
     assert_eq!(
         wrong("sources/registry.yml", "type: parqet\npath: x\n"),
         [
-            "sources/registry.yml:1:7: type: found `parqet`; must be one of `csv`, `parquet`, `json`, `duckdb`, `sqlite` or `postgres`; did you mean `parquet`?"
+            "sources/registry.yml:1:7: type: found `parqet`; must be one of `csv`, `parquet`, `json`, `duckdb`, `sqlite`, `postgres` or `mysql`; did you mean `parquet`?"
         ]
     );
     assert_eq!(
         wrong("sources/registry.yml", "path: x\n"),
         [
-            "sources/registry.yml:1:1: type: the field is missing; one of `csv`, `parquet`, `json`, `duckdb`, `sqlite` or `postgres`"
+            "sources/registry.yml:1:1: type: the field is missing; one of `csv`, `parquet`, `json`, `duckdb`, `sqlite`, `postgres` or `mysql`"
         ]
     );
     assert_eq!(

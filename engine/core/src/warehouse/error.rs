@@ -188,6 +188,14 @@ pub(super) fn is_away(message: &str) -> bool {
             "remaining connection slots",
             "terminating connection due to",
             "canceling statement due to conflict with recovery",
+            // MySQL's
+            "Can't connect to ",
+            "Unknown server host",
+            "Lost connection to server",
+            "Server has gone away",
+            "Too many connections",
+            "Server shutdown in progress",
+            "Connection was killed",
         ]
         .iter()
         .any(|words| message.contains(words))

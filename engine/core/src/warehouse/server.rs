@@ -5,10 +5,11 @@
 //! a model is checked, empty tables stand in for those that it names, so that checking asks the server nothing; then
 //! [`Warehouse::serve`] puts the queries in their place.
 
+mod mysql;
 mod postgres;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::connection::Connection;
 use super::error::WarehouseError;
@@ -25,10 +26,22 @@ const MAIN: &str = "main";
 pub(super) struct Server {
     /// The catalog through which DuckDB asks the server. No model can name it.
     link: String,
-    /// DuckDB's function that asks it.
-    function: &'static str,
+    asks: Asks,
     /// Its tables. Nothing where several have the same name but for upper and lower case.
     tables: BTreeMap<Place, Option<Arc<Table>>>,
+    /// Those of them for which an empty table stands in. Kept here, because DuckDB would ask the server for its tables too
+    /// when it is asked for its own.
+    standing: Mutex<BTreeSet<Place>>,
+}
+
+/// How DuckDB asks a server.
+#[derive(Clone, Copy)]
+struct Asks {
+    /// Its function.
+    function: &'static str,
+    /// What the function must be told so that all that is asked in a transaction of DuckDB's is of one transaction there;
+    /// nothing where it is anyway. It then gets all rows at once, whenever a statement is made, so they are kept.
+    in_one_transaction: Option<&'static str>,
 }
 
 /// A table, or view, of a server.
@@ -57,7 +70,7 @@ struct Described {
 }
 
 impl Server {
-    fn new(link: String, function: &'static str, main: &str, described: Vec<Described>) -> Self {
+    fn new(link: String, asks: Asks, main: &str, described: Vec<Described>) -> Self {
         let mut tables: BTreeMap<(String, String), Table> = BTreeMap::new();
         for Described {
             schema,
@@ -88,9 +101,14 @@ impl Server {
         }
         Self {
             link,
-            function,
+            asks,
             tables: places,
+            standing: Mutex::default(),
         }
+    }
+
+    fn standing(&self) -> MutexGuard<'_, BTreeSet<Place>> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The places of its tables that can be told apart.
@@ -108,6 +126,10 @@ impl Warehouse {
             SourceKind::Postgres { .. } => {
                 extension::load(connection, postgres::EXTENSION, &self.options.extension_dirs)?;
                 postgres::attach(connection, source, secrets)?
+            }
+            SourceKind::Mysql { .. } => {
+                extension::load(connection, mysql::EXTENSION, &self.options.extension_dirs)?;
+                mysql::attach(connection, source, secrets)?
             }
             _ => return Ok(()),
         };
@@ -140,6 +162,7 @@ impl Warehouse {
                      CREATE TABLE IF NOT EXISTS {catalog}.{schema}.{name} ({})",
                     columns.collect::<Vec<_>>().join(", ")
                 ))?;
+                server.standing().insert(place.clone());
             }
         }
         Ok(())
@@ -150,24 +173,10 @@ impl Warehouse {
     /// # Errors
     /// A server that is away, or whose table is gone.
     pub fn serve(&self) -> Result<(), WarehouseError> {
-        let connection = self.connect()?;
+        let mut connection = self.connect()?;
         for (source, server) in self.servers() {
-            let standing = connection.query_rows(
-                &format!(
-                    "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = {}",
-                    quote::text(source)
-                ),
-                |row| Ok::<(String, String), WarehouseError>((row.get(0)?, row.get(1)?)),
-            )?;
-            for place in standing {
-                let Some(Some(table)) = server.tables.get(&place) else {
-                    continue;
-                };
-                let (schema, name) = (quote::identifier(&place.0), quote::identifier(&place.1));
-                let full = format!("{}.{schema}.{name}", quote::identifier(source));
-                let view = server.select(table);
-                connection.execute(&format!("DROP TABLE {full}; CREATE VIEW {full} AS {view}"))?;
-            }
+            let standing = std::mem::take(&mut *server.standing());
+            connection.transaction(|connection| server.put(connection, source, &standing))?;
         }
         Ok(())
     }
@@ -181,8 +190,25 @@ impl Warehouse {
 }
 
 impl Server {
-    /// The rows of a table, as DuckDB gets them. What a statement does not use of it the server does not compute.
-    fn select(&self, table: &Table) -> String {
+    /// Puts the rows of tables in the place of those that stand in for them: as they will be when they are read, or, where
+    /// several can be of one moment only so, as they are now.
+    fn put(&self, connection: &Connection, source: &str, standing: &BTreeSet<Place>) -> Result<(), WarehouseError> {
+        let together = self.asks.in_one_transaction.filter(|_| standing.len() > 1);
+        let kind = if together.is_some() { "TABLE" } else { "VIEW" };
+        for place in standing {
+            let Some(Some(table)) = self.tables.get(place) else {
+                continue;
+            };
+            let (schema, name) = (quote::identifier(&place.0), quote::identifier(&place.1));
+            let full = format!("{}.{schema}.{name}", quote::identifier(source));
+            let rows = self.select(table, together);
+            connection.execute(&format!("DROP TABLE {full}; CREATE {kind} {full} AS {rows}"))?;
+        }
+        Ok(())
+    }
+
+    /// The rows of a table, as DuckDB gets them.
+    fn select(&self, table: &Table, told: Option<&str>) -> String {
         let remote = table
             .columns
             .iter()
@@ -197,11 +223,12 @@ impl Server {
             )
         });
         format!(
-            "SELECT {} FROM {}({}, {})",
+            "SELECT {} FROM {}({}, {}{})",
             local.collect::<Vec<_>>().join(", "),
-            self.function,
+            self.asks.function,
             quote::text(&self.link),
-            quote::text(&query)
+            quote::text(&query),
+            told.map(|told| format!(", {told}")).unwrap_or_default()
         )
     }
 }

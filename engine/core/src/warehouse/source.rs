@@ -92,7 +92,7 @@ impl Warehouse {
                 self.sources.insert(source.name.clone(), Shape::Catalog);
                 return Ok(None);
             }
-            SourceKind::Postgres { .. } => return Ok(None),
+            SourceKind::Postgres { .. } | SourceKind::Mysql { .. } => return Ok(None),
         };
         connection.execute(&format!("CREATE VIEW main.{name} AS SELECT * FROM {relation}"))?;
         self.sources.insert(source.name.clone(), Shape::Relation);
@@ -211,7 +211,10 @@ fn of_source(source: &Source, secrets: &Secrets, error: WarehouseError) -> Wareh
 pub(super) fn masked(message: &str, secrets: &Secrets) -> String {
     let mut message = message.to_owned();
     for (name, secret) in secrets {
-        for spelling in [secret.expose().to_owned(), secret.expose().replace('\'', "''")] {
+        let value = secret.expose();
+        // In a connection string, in SQL, and as it is.
+        let escaped = value.replace('\\', "\\\\").replace('"', "\\\"");
+        for spelling in [escaped, value.replace('\'', "''"), value.to_owned()] {
             message = message.replace(&spelling, &format!("{{secret.{name}}}"));
         }
     }

@@ -14,7 +14,31 @@ use super::wheel::Wheel;
 use crate::cache::{self, Cache};
 
 /// Extension, operating system, architecture, and the SHA-256 of the wheel.
-const WHEELS: [(&str, &str, &str, &str); 16] = [
+const WHEELS: [(&str, &str, &str, &str); 20] = [
+    (
+        "mysql_scanner",
+        "linux",
+        "x86_64",
+        "91ea3d182de797113133c132bf267ba6c22dc716a2018cb6753470303baefbe8",
+    ),
+    (
+        "mysql_scanner",
+        "linux",
+        "aarch64",
+        "39995ea7615e842fc60a9f1f8c8deb6105268521d83973a4dfc7b4a83c045cef",
+    ),
+    (
+        "mysql_scanner",
+        "macos",
+        "x86_64",
+        "5c0ed7672931f62fa0b00f4ffd29e80c85668cef5f80fe4f528be7407acc4942",
+    ),
+    (
+        "mysql_scanner",
+        "macos",
+        "aarch64",
+        "6f02367ec16d263fce19de4e0b1f6e614931b6ed347b9b2623f007cb3ee6bce4",
+    ),
     (
         "httpfs",
         "linux",

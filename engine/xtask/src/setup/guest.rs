@@ -10,7 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::Step;
+use super::{Step, debian};
 use crate::cache::Cache;
 use crate::tool;
 
@@ -87,11 +87,10 @@ pub fn ready(cache: &Cache) -> Result<Compiler> {
         );
     }
     let has_target = sysroot.join("lib/rustlib").join(TARGET).join("lib").is_dir();
-    let on_debian = tool::find("apt-get").is_some() && tool::find("dpkg").is_some();
     let debian = match cache.get(DEBIAN_ENTRY) {
         _ if has_target => None,
         Some(dir) => Some(dir),
-        None if on_debian => Some(fetch_debian(cache)?),
+        None if debian::is_here() => Some(fetch_debian(cache)?),
         None => {
             add_target()?;
             None
@@ -129,22 +128,10 @@ fn fetch_debian(cache: &Cache) -> Result<PathBuf> {
 }
 
 fn unpack_debian(dir: &Path) -> Result<()> {
-    let downloads = dir.join("downloads");
-    fs::create_dir_all(&downloads)?;
-    // apt checks Debian's signatures, so nothing is pinned here, and Debian's security updates are taken.
-    if let Err(error) = download(&[], &downloads) {
-        let lists =
-            Lists::update(&dir.join("apt")).with_context(|| format!("apt-get has no usable lists ({error:#})"))?;
-        download(&lists.options, &downloads).with_context(|| {
-            format!(
-                "no compiler for plugins could be had from Debian; `rustup target add {TARGET}` makes one unnecessary"
-            )
-        })?;
-    }
+    debian::unpack(&DEBIAN_PACKAGES, dir, new_enough).with_context(|| {
+        format!("no compiler for plugins could be had from Debian; `rustup target add {TARGET}` makes one unnecessary")
+    })?;
     let mut library_dir = None;
-    for package in fs::read_dir(&downloads)? {
-        tool::output(Command::new("dpkg").arg("-x").arg(package?.path()).arg(dir))?;
-    }
     for folder in fs::read_dir(dir.join("usr/lib"))? {
         let folder = folder?;
         if folder.path().join("rustlib").exists() || folder.file_name() == "rustlib" {
@@ -161,49 +148,7 @@ fn unpack_debian(dir: &Path) -> Result<()> {
     );
     fs::write(dir.join("rustc"), script)?;
     tool::output(Command::new("chmod").arg("+x").arg(dir.join("rustc")))?;
-    tool::output(Command::new(dir.join("rustc")).arg("--version"))?;
-    let _ = fs::remove_dir_all(dir.join("apt"));
-    Ok(fs::remove_dir_all(downloads)?)
-}
-
-/// Package lists of our own, for a machine that has none or old ones, whoever runs this.
-struct Lists {
-    options: Vec<String>,
-}
-
-impl Lists {
-    fn update(dir: &Path) -> Result<Lists> {
-        let (lists, archives) = (dir.join("lists"), dir.join("cache"));
-        fs::create_dir_all(lists.join("partial"))?;
-        fs::create_dir_all(archives.join("archives/partial"))?;
-        let option = |name: &str, path: &Path| format!("-o{name}={}", path.display());
-        let options = vec![option("Dir::State::Lists", &lists), option("Dir::Cache", &archives)];
-        // Without a user of its own apt can write into our folder.
-        tool::output(
-            Command::new("apt-get")
-                .args(&options)
-                .args(["-oAPT::Sandbox::User=root", "update"]),
-        )?;
-        Ok(Lists { options })
-    }
-}
-
-/// Downloads the packages and those that they need and this machine lacks.
-fn download(options: &[String], dir: &Path) -> Result<()> {
-    let mut simulation = Command::new("apt-get");
-    simulation
-        .args(options)
-        .args(["--simulate", "--reinstall", "--no-install-recommends", "install"]);
-    let plan = tool::output(simulation.args(DEBIAN_PACKAGES).env("LC_ALL", "C"))?;
-    new_enough(&plan)?;
-    let packages: Vec<&str> = packages_to_install(&plan);
-    let mut download = Command::new("apt-get");
-    download
-        .args(options)
-        .args(["-oAPT::Sandbox::User=root", "download"])
-        .args(packages)
-        .current_dir(dir);
-    tool::output(&mut download).map(drop)
+    tool::output(Command::new(dir.join("rustc")).arg("--version")).map(drop)
 }
 
 /// Checks the version of the compiler that apt would install. Lists of some months ago, or another release of Debian, offer one
@@ -227,26 +172,9 @@ fn new_enough(plan: &str) -> Result<()> {
     Ok(())
 }
 
-/// The names after `Inst` in what `apt-get --simulate install` prints.
-fn packages_to_install(plan: &str) -> Vec<&str> {
-    plan.lines()
-        .filter_map(|line| line.strip_prefix("Inst ")?.split(' ').next())
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_apt_would_install_is_downloaded_and_nothing_else() {
-        let plan = "Reading package lists...\nThe following packages will be REMOVED:\n  rustc\nRemv rustc [1.63]\n\
-                    Inst libllvm22 (1:22.1.8-1~deb12u1 Debian-Security:12 [amd64])\n\
-                    Inst rustc-web (1.96.0+dfsg1-1~deb12u2 Debian-Security:12 [amd64])\n\
-                    Conf rustc-web (1.96.0+dfsg1-1~deb12u2 Debian-Security:12 [amd64])\n";
-        assert_eq!(packages_to_install(plan), ["libllvm22", "rustc-web"]);
-        new_enough(plan).expect("1.96 will do");
-    }
 
     #[test]
     fn lists_that_know_only_an_older_compiler_are_not_used() {
@@ -256,6 +184,7 @@ mod tests {
             error.to_string(),
             format!("apt-get offers rustc-web 1.85.0, and plugins need Rust {NEEDED} or newer")
         );
+        new_enough("Inst rustc-web (1.96.0+dfsg1-1~deb12u2 Debian-Security:12 [amd64])\n").expect("1.96 will do");
         new_enough("Inst rustc-web (2.0.1-1 Debian:14 [amd64])\n").expect("newer");
         new_enough("Inst rustc-web-doc (2.0.1-1 Debian:14 [amd64])\n").expect_err("another package");
     }

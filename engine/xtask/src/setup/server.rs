@@ -2,12 +2,13 @@
 
 use std::env::consts::{ARCH, OS};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
 
 use super::wheel::Wheel;
+use super::{Step, debian};
 use crate::cache::{self, Cache};
 use crate::tool;
 
@@ -60,12 +61,38 @@ pub fn postgres(cache: &Cache, native: &Path) -> Result<()> {
             None => Err(format!("there is no package of it for {ARCH}-{OS}")),
         },
     };
-    match entry {
-        Ok(entry) => cache::link(&entry, &native.join("postgres")),
-        Err(reason) => {
-            println!(
-                "setup: PostgreSQL for tests: left out, because {reason}; the tests that read from it are skipped"
+    offer("PostgreSQL", entry, &native.join("postgres"))
+}
+
+/// Debian's packages of MariaDB: the server, and the client that tests prepare it with.
+const MARIADB: [&str; 2] = ["mariadb-server-core", "mariadb-client-core"];
+
+/// Puts MariaDB's programs into `native/mariadb`, or says that tests that need them are skipped.
+pub fn mariadb(cache: &Cache, native: &Path) -> Result<()> {
+    let entry_name = format!("mariadb-debian-{ARCH}");
+    let entry = match cache.get(&entry_name) {
+        Some(entry) => Ok(entry),
+        None if debian::is_here() => {
+            let step = Step::start(
+                "MariaDB for tests: fetching Debian's packages with apt-get, unpacking them into the cache",
             );
+            let entry = cache.add(&entry_name, |dir| debian::unpack(&MARIADB, dir, |_| Ok(())));
+            if entry.is_ok() {
+                step.done();
+            }
+            entry.map_err(|error| format!("{error:#}"))
+        }
+        None => Err("it is taken from Debian's packages, and apt-get and dpkg are not here".to_owned()),
+    };
+    offer("MariaDB", entry, &native.join("mariadb"))
+}
+
+/// Links what was fetched, or says why there is nothing.
+fn offer(what: &str, entry: Result<PathBuf, String>, link: &Path) -> Result<()> {
+    match entry {
+        Ok(entry) => cache::link(&entry, link),
+        Err(reason) => {
+            println!("setup: {what} for tests: left out, because {reason}; the tests that read from it are skipped");
             Ok(())
         }
     }

@@ -36,6 +36,37 @@ impl SslMode {
     }
 }
 
+/// How a connection to a MySQL server is protected, in MySQL's own words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MysqlSslMode {
+    /// Not encrypted.
+    Disabled,
+    /// Encrypted if the server can.
+    #[default]
+    Preferred,
+    /// Encrypted, by whatever server.
+    Required,
+    /// Encrypted, by a server whose certificate is trusted.
+    VerifyCa,
+    /// Encrypted, by a server whose certificate is trusted and names the host.
+    VerifyIdentity,
+}
+
+impl MysqlSslMode {
+    /// As MySQL writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Preferred => "preferred",
+            Self::Required => "required",
+            Self::VerifyCa => "verify_ca",
+            Self::VerifyIdentity => "verify_identity",
+        }
+    }
+}
+
 /// The secrets of a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

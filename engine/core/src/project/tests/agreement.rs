@@ -51,6 +51,11 @@ fn what_is_right_is_taken_by_schema_and_types() {
             FileKind::Source,
             "type: postgres\nhost: a\nport: 6432\ndatabase: b\nuser: c\nschema: d\nsslmode: verify-full\nsslrootcert: e\nsecrets: {password: {env: F}}\n",
         ),
+        (FileKind::Source, "type: mysql\nhost: a\ndatabase: b\nuser: c\n"),
+        (
+            FileKind::Source,
+            "type: mysql\nhost: a\nport: 3307\ndatabase: b\nuser: c\nssl_mode: verify_identity\nssl_ca: d\nsecrets: {password: {env: E}}\n",
+        ),
         (FileKind::Model, MODEL),
         (FileKind::Model, "source: [a, b]\nkey: [c, d]\n"),
         (FileKind::Destination, DESTINATION),
@@ -118,6 +123,11 @@ fn what_the_types_refuse_the_schema_refuses() {
         (
             FileKind::Source,
             "type: postgres\nhost: a\ndatabase: b\nuser: c\nsecrets: {pass: {env: D}}\n",
+        ),
+        (FileKind::Source, "type: mysql\nhost: a\nuser: c\n"),
+        (
+            FileKind::Source,
+            "type: mysql\nhost: a\ndatabase: b\nuser: c\nssl_mode: verify-ca\n",
         ),
         (FileKind::Model, "source: a\n"),
         (FileKind::Model, "key: {a: b}\n"),

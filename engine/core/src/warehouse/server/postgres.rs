@@ -4,7 +4,7 @@
 //! computed on the server: a `numeric` without precision is text with all its digits (else it would be a binary float), a
 //! NaN in one with precision is an error (else it would be 0).
 
-use super::{Described, Server, ServerColumn, link_of};
+use super::{Asks, Described, Server, ServerColumn, link_of};
 use crate::project::source::{Source, SourceKind};
 use crate::warehouse::Secrets;
 use crate::warehouse::connection::Connection;
@@ -14,6 +14,12 @@ use crate::warehouse::source::masked;
 
 /// DuckDB's extension that speaks to PostgreSQL.
 pub(super) const EXTENSION: &str = "postgres_scanner";
+
+/// How the extension asks. What a statement does not use of a table the server does not compute.
+const ASKS: Asks = Asks {
+    function: "postgres_query",
+    in_one_transaction: None,
+};
 
 /// How long connecting may take, and when a server that says nothing any more is given up, so that no run waits for ever.
 const PATIENCE: &str = "connect_timeout=10 keepalives_idle=30 keepalives_interval=10 keepalives_count=3 \
@@ -122,7 +128,7 @@ pub(super) fn attach(connection: &Connection, source: &Source, secrets: &Secrets
             },
         )
         .map_err(|error| refused(source, secrets, error))?;
-    Ok(Server::new(link, "postgres_query", schema, described))
+    Ok(Server::new(link, ASKS, schema, described))
 }
 
 /// The type of a column in DuckDB, and what the server computes for it.
