@@ -17,6 +17,7 @@ mod tests;
 mod withheld;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use crate::destination::{Counting, Target};
 use crate::diff::{self, Action, Desired, Rules, Tally};
@@ -196,6 +197,7 @@ fn rules_of<'a>(layout: &'a Layout, sync: &Sync, target: &Target) -> Rules<'a> {
         on_removed: sync.on_removed,
         returning: sync.returning,
         on_unknown: sync.on_unknown,
+        park_after: sync.park_after,
         whole: target.whole,
         resync: false,
         epoch: 0,
@@ -301,6 +303,7 @@ fn attempt(
         Action::Resend,
         Action::Keep,
         Action::Doubt,
+        Action::Park,
     ];
     let open: u64 = open.into_iter().map(|action| tally.of(action)).sum();
     let clean = (open == 0 && desired.invalid == 0).then(|| clean(&desired, request));
@@ -568,7 +571,15 @@ fn compare(
             request.sync.slug
         ));
     }
-    let warn = counts.invalid > 0 || held || doubted > 0 || tally.of(Action::Wait) > 0;
+    let parked = tally.of(Action::Park);
+    if parked > 0 {
+        notes.push(format!(
+            "{parked} rows are parked: they were rejected {} times in a row or more, and are sent when their values change; to list them: outflow rejected {slug}; to try them again: outflow retry {slug} KEY, or --all",
+            request.sync.park_after.map_or(0, NonZeroU32::get),
+            slug = request.sync.slug
+        ));
+    }
+    let warn = counts.invalid > 0 || held || doubted > 0 || parked > 0 || tally.of(Action::Wait) > 0;
     let planned = Planned {
         counts,
         shortcut: false,

@@ -13,6 +13,7 @@ pub mod explain;
 pub mod forget;
 pub mod lock;
 mod preview;
+pub mod release;
 pub mod resolve;
 pub mod scratch;
 pub mod snapshot;

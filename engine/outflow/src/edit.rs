@@ -1,11 +1,12 @@
-//! What a person says of rows by hand, under the sync's lock: that they have arrived or not, or are to be forgotten.
+//! What a person says of rows by hand, under the sync's lock: that they have arrived or not, are to be tried again, or are
+//! to be forgotten.
 
 use std::sync::Arc;
 
 use chrono::Utc;
-use outflow_core::ledger::{Arrival, Resolved};
+use outflow_core::ledger::{Arrival, Released, Resolved};
 use outflow_core::report::Control;
-use outflow_core::run::{forget, resolve};
+use outflow_core::run::{forget, release, resolve};
 use serde::Serialize;
 
 use crate::{Engine, Error, RunOptions, renamed};
@@ -126,5 +127,25 @@ impl Engine {
             self.catalog().note_ledger(sync, &note)?;
         }
         Ok(resolved)
+    }
+
+    /// Releases rows that are parked after too many rejections (rule 2): of these keys, or with none of all. The next run
+    /// tries them again, and counts anew. Nothing is sent. A key is written as for [`explain`](Self::explain).
+    ///
+    /// # Errors
+    /// When the sync is unknown, or is being run, or a text is no key.
+    pub async fn release(&self, sync: &str, keys: Option<Vec<String>>) -> Result<Released, Error> {
+        self.taken_over(sync)?;
+        let lock = Arc::new(self.lock(sync)?.map_err(|holder| Error::Running {
+            sync: sync.to_owned(),
+            holder,
+        })?);
+        let seen = self.seen(sync)?;
+        let extensions = self.extensions().to_vec();
+        let (released, note) = release::release(Arc::clone(&lock), extensions, seen.note, keys).await?;
+        if let Some(note) = note {
+            self.catalog().note_ledger(sync, &note)?;
+        }
+        Ok(released)
     }
 }

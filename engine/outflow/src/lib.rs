@@ -28,7 +28,7 @@ pub use edit::Forgotten;
 pub use engine::{Engine, EngineBuilder};
 pub use error::Error;
 pub use outflow_core::destination::{self, Plugins};
-pub use outflow_core::ledger::{Arrival, Resolved};
+pub use outflow_core::ledger::{Arrival, Released, Resolved};
 pub use outflow_core::record::{self, Differences, Record};
 pub use outflow_core::report::{Control, Counts, Event, Report, Split, Stage, Status};
 pub use outflow_core::run::explain::{Entry, Held, Next, Step};

@@ -4,7 +4,7 @@ use super::{Place, PlanError, guard};
 use crate::diff::{self, Action, Rules, Tally};
 use crate::ledger::LedgerError;
 use crate::ledger::tables::{self, ENTRIES, UNSETTLED, temporary};
-use crate::mapping::Projection;
+use crate::mapping::{Layout, Projection};
 use crate::project::sync::Mode;
 use crate::warehouse::{Connection, WarehouseError};
 
@@ -81,7 +81,8 @@ pub(super) fn apply(
         rules,
         &format!("(FROM {changes} WHERE action IN ('held', 'gone'))"),
     )?;
-    prune(connection, rules)
+    prune(connection, rules)?;
+    diff::mark_parked(connection, rules)
 }
 
 /// Insert mode: the entry takes the row's values, which nobody sends (rule 17). It stays at the place where its record is.
@@ -153,16 +154,29 @@ pub(super) fn plan(
     let layout = rules.layout;
     tables::create_rows(connection, &at.plan, layout)?;
     let identity = layout.identity("");
+    let first = is_first(connection, rules)?;
+    // Sorting whole rows costs as much as writing them, and a model is often in order.
+    let in_order = first && source == Source::Model && is_in_order(connection, layout, &temporary("desired"))?;
+    let rows = match (first, in_order) {
+        (true, true) => first_writes(rules, projection, source),
+        (true, false) => format!("{} ORDER BY {identity}", first_writes(rules, projection, source)),
+        (false, _) => format!(
+            "SELECT * FROM ({} UNION ALL {}) ORDER BY change <> 'removed', {identity}",
+            writes(rules, projection, source),
+            of_entries(rules)
+        ),
+    };
     connection.execute(&format!(
         "INSERT INTO {plan} SELECT row_number() OVER () - 1, {head}, {identity}, h, {images}dest_id, {epoch}, false, false, false, mapping \
-         FROM (SELECT * FROM ({writes} UNION ALL {of_entries}) ORDER BY change <> 'removed', {identity})",
+         FROM ({rows})",
         plan = at.plan,
         head = tables::HEAD,
         images = layout.images(""),
         epoch = rules.epoch,
-        writes = writes(connection, rules, projection, source)?,
-        of_entries = of_entries(rules),
     ))?;
+    if in_order && !is_in_order(connection, layout, &at.plan)? {
+        return Err(PlanError::Moved);
+    }
     let planned = diff::fingerprint_of(
         connection,
         &format!("(SELECT h FROM {} WHERE change <> 'removed')", at.plan),
@@ -178,27 +192,37 @@ pub(super) fn plan(
     Ok(())
 }
 
-/// Operations with the model's present rows.
-fn writes(
-    connection: &Connection,
-    rules: &Rules<'_>,
-    projection: &Projection,
-    source: Source,
-) -> Result<String, WarehouseError> {
+/// Operations with every row of the model, all alike: no need to look each of them up.
+fn first_writes(rules: &Rules<'_>, projection: &Projection, source: Source) -> String {
     let layout = rules.layout;
-    if is_first(connection, rules)? {
-        // Every row, and all alike: no need to look each of them up.
-        return Ok(format!(
-            "SELECT 'added' AS change, '{kind}' AS kind, {run}::UBIGINT AS op_run, {identity}, d.h, {images}NULL::VARCHAR AS dest_id, {mapping}::UBIGINT AS mapping FROM {rows} AS d",
-            mapping = rules.mapping,
-            kind = rules.write_kind(),
-            run = rules.run,
-            identity = layout.identity("d."),
-            images = layout.images("d."),
-            rows = projection.rows(&source.relation(projection)),
-        ));
-    }
-    Ok(format!(
+    format!(
+        "SELECT 'added' AS change, '{kind}' AS kind, {run}::UBIGINT AS op_run, {identity}, d.h, {images}NULL::VARCHAR AS dest_id, {mapping}::UBIGINT AS mapping FROM {rows} AS d",
+        mapping = rules.mapping,
+        kind = rules.write_kind(),
+        run = rules.run,
+        identity = layout.identity("d."),
+        images = layout.images("d."),
+        rows = projection.rows(&source.relation(projection)),
+    )
+}
+
+/// Whether a table's rows are stored by key and match value.
+fn is_in_order(connection: &Connection, layout: &Layout, table: &str) -> Result<bool, WarehouseError> {
+    let columns: Vec<String> = layout.identity("").split(", ").map(str::to_owned).collect();
+    let before: Vec<String> = columns.iter().map(|column| format!("lag({column}) OVER ()")).collect();
+    let out_of_order: Option<bool> = connection.scalar(&format!(
+        "SELECT bool_or(behind) FROM (SELECT {first} IS NOT NULL AND row({}) < row({}) AS behind FROM {table})",
+        columns.join(", "),
+        before.join(", "),
+        first = before[0],
+    ))?;
+    Ok(out_of_order != Some(true))
+}
+
+/// Operations with the model's present rows.
+fn writes(rules: &Rules<'_>, projection: &Projection, source: Source) -> String {
+    let layout = rules.layout;
+    format!(
         "SELECT c.change, '{kind}' AS kind, c.op_run, {identity}, {hash} AS h, {images}c.dest_id, {mapping}::UBIGINT AS mapping FROM {rows} AS d \
          JOIN {changes} AS c ON {same} WHERE c.action = 'send' AND c.change <> 'removed'",
         hash = layout.hash("d."),
@@ -209,7 +233,7 @@ fn writes(
         rows = source.relation(projection),
         changes = temporary("changes"),
         same = layout.same_entry("c", "d"),
-    ))
+    )
 }
 
 /// Whether nothing was ever sent and every row of the model is.

@@ -22,6 +22,7 @@ mod inserts;
 mod keys;
 mod mappings;
 mod modes;
+mod parking;
 mod places;
 mod preview;
 mod properties;
@@ -124,6 +125,7 @@ impl World {
                 on_removed: OnRemoved::Delete,
                 returning: Returning::Remember,
                 on_unknown: OnUnknown::Resend,
+                park_after: None,
                 guards: Guards {
                     max_removed: Threshold { share: 1.0, rows: 1000 },
                     max_nulled: 1.0,

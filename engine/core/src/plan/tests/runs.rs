@@ -321,3 +321,23 @@ fn rule_33_the_sums_of_the_counts_hold() {
     );
     assert_eq!((planned.queried, planned.invalid), (5, 1));
 }
+
+#[test]
+fn a_first_plan_is_in_the_order_of_keys_however_the_model_is() {
+    for rows in [
+        "(1, 'a', 1), (2, 'b', 2), (3, 'c', 3)",
+        "(2, 'b', 2), (3, 'c', 3), (1, 'a', 1)",
+    ] {
+        let done = World::new().rows(rows).run();
+        assert_eq!(done.heads(), ["upsert 1", "upsert 2", "upsert 3"]);
+    }
+    let mut world = World::new();
+    world.key = vec!["email", "id"];
+    let done = world.rows("(9, 'a', 1), (10, 'a', 2), (1, 'b', 3)").run();
+    let numbers: Vec<_> = done
+        .operations
+        .iter()
+        .map(|operation| value(&operation.fields)["n"].clone())
+        .collect();
+    assert_eq!(numbers, [1, 2, 3]);
+}
