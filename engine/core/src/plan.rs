@@ -110,6 +110,8 @@ pub struct Planned {
     pub warn: bool,
     /// What a person should know.
     pub notes: Vec<String>,
+    /// The guards that stop a run of this plan. A preview shows it all the same; a run has none.
+    pub stops: Vec<Stop>,
     /// Where the plan is.
     pub(crate) at: Place,
 }
@@ -292,6 +294,10 @@ fn attempt(
         mapping: meta.mapping,
         ..resync.rules(request, &request.projection.layout)
     };
+    if let Some(stop) = planned.stops.first() {
+        guard::propose(connection, &planned.at, &meta, &rules, &stop.token)?;
+    }
+    stop_at(std::mem::take(&mut planned.stops))?;
     // After these, entries differ from the model even if every operation succeeds.
     let open = [
         Action::Wait,
@@ -308,7 +314,7 @@ fn attempt(
     planned.deliver = tally.planned().total() > 0 || tally.of(Action::Replace) > 0;
     connection.transaction::<_, PlanError>(|connection| {
         build::plan(connection, &rules, request.projection, source, &planned.at, &tally)?;
-        guard::nulled(connection, &planned.at, request, planned.counts.unchanged)?;
+        stop_at(guard::nulled(connection, &planned.at, request, planned.counts)?)?;
         planned
             .notes
             .extend(resync::edit_note(connection, &planned.at, &edits, rules.mode)?);
@@ -347,6 +353,7 @@ fn attempt(
             whole: rules.whole,
             finishes: request.target.finish || request.target.counting == Counting::Finish,
             clean: clean.clone(),
+            counts: planned.counts,
         });
         meta.write(connection)?;
         reach("plan-written")?;
@@ -374,13 +381,13 @@ fn attempt(
 }
 
 /// Plans a run into temporary tables of the connection; nothing else changes (rule 31). The ledger may be attached
-/// read-only, or not be there yet.
+/// read-only, or not be there yet; its last plan must be folded.
 ///
 /// # Errors
 /// Why there would be no plan.
 pub fn preview(connection: &mut Connection, ledger: &Ledger, request: &Request<'_>) -> Result<Planned, PlanError> {
     let layout = &request.projection.layout;
-    let mut notes = Vec::new();
+    let mut stops = Vec::new();
     let name = TargetName {
         plugin: String::new(),
         identity: None,
@@ -392,7 +399,7 @@ pub fn preview(connection: &mut Connection, ledger: &Ledger, request: &Request<'
         .cloned()
         .unwrap_or_else(|| Meta::preview(&request.sync.slug, &name, layout));
     if meta.plan.is_some() {
-        notes.push("a run was stopped, and what it delivered is not in the ledger yet; the next run takes it in first, and then plans less than this".to_owned());
+        return Err(LedgerError::Damaged("its last plan is not folded".into()).into());
     }
     let resync = resync::decide(&meta, request)?;
     let edits = mapping::edits(&meta.layout, layout);
@@ -402,8 +409,12 @@ pub fn preview(connection: &mut Connection, ledger: &Ledger, request: &Request<'
         (entries, unsettled) = (temporary("entries"), temporary("unsettled"));
         tables::drop_temporary(connection, &["entries", "unsettled"])?;
         if ledger.meta().is_some() {
-            guard::types(&meta.layout, request)?;
-            reproject::copy(connection, &meta, layout, mapping, &entries)?;
+            stops = guard::types(&meta.layout, request);
+            if let Err(error) = reproject::copy(connection, &meta, layout, mapping, &entries) {
+                // Where the new types do not take the old values, there is no more to show than that.
+                stop_at(stops)?;
+                return Err(error.into());
+            }
         } else {
             tables::create_rows(connection, &entries, layout)?;
         }
@@ -429,7 +440,7 @@ pub fn preview(connection: &mut Connection, ledger: &Ledger, request: &Request<'
     match compare(connection, &meta, request, &resync, source, at)? {
         Compared::Same(mut planned) => {
             tables::create_rows(connection, &planned.at.plan, layout)?;
-            planned.notes.splice(0..0, notes);
+            planned.stops = stops;
             Ok(*planned)
         }
         Compared::Differs(comparison) => {
@@ -441,13 +452,15 @@ pub fn preview(connection: &mut Connection, ledger: &Ledger, request: &Request<'
                 ..resync.rules(request, layout)
             };
             build::plan(connection, &rules, request.projection, source, &planned.at, &tally)?;
-            guard::nulled(connection, &planned.at, request, planned.counts.unchanged)?;
+            planned.stops.splice(0..0, stops);
+            planned
+                .stops
+                .extend(guard::nulled(connection, &planned.at, request, planned.counts)?);
             planned
                 .notes
                 .extend(resync::edit_note(connection, &planned.at, &edits, rules.mode)?);
             planned.deliver = tally.planned().total() > 0 || tally.of(Action::Replace) > 0;
             planned.notes.extend(new_plugin(&meta, request));
-            planned.notes.splice(0..0, notes);
             Ok(planned)
         }
     }
@@ -530,6 +543,7 @@ fn compare(
             deliver: false,
             warn: false,
             notes: Vec::new(),
+            stops: Vec::new(),
             at,
         })));
     }
@@ -557,10 +571,7 @@ fn compare(
     counts.planned = tally.planned();
     counts.withheld = tally.withheld();
     counts.changes = sum(counts.planned, counts.withheld);
-    if !approved && let Some(stop) = guard::removals(request, &desired, &removed, held, counts) {
-        guard::propose(connection, &at, meta, &rules, &stop.token)?;
-        return Err(PlanError::Stopped(Box::new(stop)));
-    }
+    let stop = guard::removals(request, &desired, &removed, held, counts);
     let doubted = tally.of(Action::Doubt);
     if doubted > 0 {
         notes.push(format!(
@@ -575,6 +586,7 @@ fn compare(
         deliver: false,
         warn,
         notes,
+        stops: stop.filter(|_| !approved).into_iter().collect(),
         at,
     };
     Ok(Compared::Differs(Box::new(Comparison {
@@ -583,6 +595,14 @@ fn compare(
         held: held.then_some(removed.token),
         planned,
     })))
+}
+
+/// Ends a run that guards stop, with the first of them.
+fn stop_at(stops: Vec<Stop>) -> Result<(), PlanError> {
+    stops
+        .into_iter()
+        .next()
+        .map_or(Ok(()), |stop| Err(PlanError::Stopped(Box::new(stop))))
 }
 
 fn sum(mut a: Split, b: Split) -> Split {

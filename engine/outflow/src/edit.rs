@@ -79,6 +79,9 @@ impl Engine {
         if let Some(note) = &done.note {
             self.catalog().note_ledger(sync, note)?;
         }
+        if let Some(folded) = &done.recovered {
+            self.catalog().count_run(sync, folded.run, &folded.counts)?;
+        }
         let mut runs = 0;
         if let Some(row) = self.catalog().find_sync(sync)? {
             self.catalog().repair_runs(row.id, Utc::now())?;
@@ -121,10 +124,13 @@ impl Engine {
         })?);
         let seen = self.seen(sync)?;
         let extensions = self.extensions().to_vec();
-        let (resolved, note) = resolve::resolve(Arc::clone(&lock), extensions, seen.note, keys, arrival).await?;
-        if let Some(note) = note {
+        let settled = resolve::resolve(Arc::clone(&lock), extensions, seen.note, keys, arrival).await?;
+        if let Some(note) = settled.note {
             self.catalog().note_ledger(sync, &note)?;
         }
-        Ok(resolved)
+        if let Some(folded) = settled.recovered {
+            self.catalog().count_run(sync, folded.run, &folded.counts)?;
+        }
+        Ok(settled.resolved)
     }
 }

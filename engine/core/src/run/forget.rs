@@ -10,7 +10,7 @@ use super::lock::SyncLock;
 use super::work::blocking;
 use super::{RunError, RunRequest, compiled};
 use crate::ledger::tables::temporary;
-use crate::ledger::{EditError, LedgerError, Note};
+use crate::ledger::{EditError, Folded, LedgerError, Note};
 use crate::mapping::key;
 use crate::record::Records;
 use crate::warehouse::WarehouseError;
@@ -27,6 +27,8 @@ pub struct Forgotten {
     pub recorded: u64,
     /// What a person should know.
     pub notes: Vec<String>,
+    /// What came of a run whose process died, where its outcomes were taken in first.
+    pub recovered: Option<Folded>,
     /// What the catalog is to remember of the ledger.
     pub note: Option<Note>,
 }
@@ -94,7 +96,8 @@ pub async fn forget(
                 warehouse,
             } = Apart::open(&lock, &extensions, true, note.as_ref())?;
             ledger.keep_records(records.clone());
-            if let Some(folded) = ledger.recover(&mut connection, &lock.journal())? {
+            forgotten.recovered = ledger.recover(&mut connection, &lock.journal())?;
+            if let Some(folded) = &forgotten.recovered {
                 forgotten.notes.push(format!(
                     "run {} had been stopped; what it delivered was taken in first",
                     folded.run

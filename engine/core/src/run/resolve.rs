@@ -8,10 +8,21 @@ use super::apart::Apart;
 use super::desk::remove;
 use super::lock::SyncLock;
 use super::work::blocking;
-use crate::ledger::{Arrival, Note, Resolved};
+use crate::ledger::{Arrival, Folded, Note, Resolved};
 use crate::record::Records;
 
-/// Takes a person's word on keys; gives what became of each, and what the catalog is to remember of the ledger.
+/// What came of a person's word.
+#[derive(Debug)]
+pub struct Settled {
+    /// What became of each key.
+    pub resolved: Vec<Resolved>,
+    /// What came of a run whose process died, where its outcomes were taken in first.
+    pub recovered: Option<Folded>,
+    /// What the catalog is to remember of the ledger.
+    pub note: Option<Note>,
+}
+
+/// Takes a person's word on keys.
 ///
 /// # Errors
 /// When a text is no key, or the ledger cannot be used.
@@ -21,15 +32,19 @@ pub async fn resolve(
     note: Option<Note>,
     keys: Vec<String>,
     arrival: Arrival,
-) -> Result<(Vec<Resolved>, Option<Note>), RunError> {
+) -> Result<Settled, RunError> {
     blocking(move || {
         let mut apart = Apart::open(&lock, &extensions, true, note.as_ref())?;
         let records = Records::of(lock.folder());
         apart.ledger.keep_records(records.clone());
-        apart.ledger.recover(&mut apart.connection, &lock.journal())?;
+        let recovered = apart.ledger.recover(&mut apart.connection, &lock.journal())?;
         remove(&lock.journal())?;
         let resolved = apart.ledger.resolve(&mut apart.connection, &keys, arrival, &records)?;
-        Ok((resolved, apart.ledger.note()))
+        Ok(Settled {
+            resolved,
+            recovered,
+            note: apart.ledger.note(),
+        })
     })
     .await
 }
