@@ -128,6 +128,9 @@ impl Engine {
         if let Some(note) = settled.note {
             self.catalog().note_ledger(sync, &note)?;
         }
+        if let Some(row) = self.catalog().find_sync(sync)? {
+            self.catalog().repair_runs(row.id, Utc::now())?;
+        }
         if let Some(folded) = settled.recovered {
             self.catalog().count_run(sync, folded.run, &folded.counts)?;
         }

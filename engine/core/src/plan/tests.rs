@@ -8,12 +8,13 @@ use serde_json::Value;
 use super::*;
 use crate::destination::{Equality, Limits};
 use crate::journal::{Entry, Header, Journal, Reader, Span, State};
-use crate::ledger::{Accept, Binding, Folded, Note};
+use crate::ledger::{Accept, Binding, Folded, Note, TargetName};
 use crate::operation::Operation;
 use crate::outcome::Rejection;
 use crate::project::model::Model;
 use crate::project::sync::{From, Guards, Mapping, Match, OnUnknown, Returning, Threshold};
 use crate::record::Records;
+use crate::report::Split;
 use crate::warehouse::{Warehouse, WarehouseOptions};
 
 mod cost;
