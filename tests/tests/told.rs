@@ -257,7 +257,11 @@ async fn rule_35_a_plan_shows_what_a_stopped_run_would_have_done_and_how_to_allo
     );
     // And of a row.
     let explain = text(&project.outflow(&["explain", SYNC, "3"]).unwrap());
-    for part in ["would be stopped: 10 of 20", "--allow removals-", "if that is allowed: delete"] {
+    for part in [
+        "would be stopped: 10 of 20",
+        "--allow removals-",
+        "if that is allowed: delete",
+    ] {
         assert!(explain.contains(part), "`{part}` is not in\n{explain}");
     }
     let to_file = project.outflow(&["plan", SYNC, "--out", "plan.json"]).unwrap();

@@ -72,8 +72,9 @@
 //!
 //! # What is known of runs
 //!
-//! [`Engine::runs`], [`Engine::rejected`] and [`Engine::syncs`] read what is kept, at any time and beside any run;
-//! [`EngineBuilder::build_to_look`] opens for that alone, also a project with mistakes in its files.
+//! [`Engine::syncs`], [`Engine::runs`], [`Engine::rejected`], [`Engine::history`] and [`Engine::diff`] read what is kept, at
+//! any time and beside any run; [`EngineBuilder::build_to_look`] opens for that alone, also a project with mistakes in its
+//! files. [`Engine::explain`] says of one row what became of it, and what the next run does about it.
 //!
 //! [`Engine`] says when a run happens and remembers that it did; what a sync means is the core's. Log messages go to
 //! `tracing`. `examples/embed` in the repository is a whole program.
