@@ -1,6 +1,6 @@
 //! `outflow rejected`: rows that did not get through, and why.
 
-use outflow::Unsettled;
+use outflow::record::Unsettled;
 use serde_json::json;
 
 use super::engine_to_look;

@@ -118,7 +118,7 @@ pub(super) fn compare(
     })))
 }
 
-fn sum(mut a: Split, b: Split) -> Split {
+pub(super) fn sum(mut a: Split, b: Split) -> Split {
     a += b;
     a
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use super::compare::sum;
 use super::*;
 use crate::destination::{Equality, Limits};
 use crate::journal::{Entry, Header, Journal, Reader, Span, State};
