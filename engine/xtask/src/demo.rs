@@ -58,7 +58,8 @@ pub fn build(root: &Path) -> Result<()> {
 /// The binary that tests kill at named points, as `outflow-faults` beside the ordinary one. That must be built after it,
 /// for cargo gives both one name.
 pub fn build_faults(root: &Path) -> Result<()> {
-    let arguments = [
+    let mut cargo = tool::cargo();
+    cargo.args([
         "build",
         "--workspace",
         "--bin",
@@ -66,10 +67,14 @@ pub fn build_faults(root: &Path) -> Result<()> {
         "--features",
         "outflow-cli/faults",
         "--quiet",
-    ];
-    // Not optimised, as that would take longer than all that is done with it.
-    let fast = ("CARGO_PROFILE_DEV_OPT_LEVEL", "0");
-    tool::show(tool::cargo().args(arguments).env(fast.0, fast.1).current_dir(root))?;
+    ]);
+    // Not optimised, as that would take longer than all that is done with it. What they depend on is there already.
+    for package in ["outflow-core", "outflow-plugin", "outflow", "outflow-cli"] {
+        cargo
+            .arg("--config")
+            .arg(format!("profile.dev.package.{package}.opt-level=0"));
+    }
+    tool::show(cargo.current_dir(root))?;
     let built = target(root).join("debug");
     // Not written over: a test may be running it.
     let next = built.join("outflow-faults.next");
