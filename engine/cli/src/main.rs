@@ -47,7 +47,9 @@ fn misused(error: &clap::Error) -> std::process::ExitCode {
     let asked: Vec<_> = std::env::args_os().collect();
     let json = asked.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json");
     if error.use_stderr() && (json || asked.iter().any(|argument| argument == "--output=json")) {
-        output::fault(error.to_string().trim_end(), &[], Exit::Configuration);
+        let message = error.to_string();
+        let message = message.trim_end().trim_start_matches("error: ");
+        output::fault(message, &[], Exit::Configuration);
         return Exit::Configuration.into();
     }
     error.exit()

@@ -41,6 +41,9 @@ fn show(sync: &str, explanation: &Explanation) {
     } else {
         let headings = ["#run", "change", "operation", "outcome", "why", "record that was sent"];
         let mut table = Table::new(&headings);
+        if !output::is_wide() {
+            table.ruled();
+        }
         for event in &explanation.history {
             table.row(row(event));
         }
@@ -132,10 +135,10 @@ fn plan(sync: &str, next: &Next, ledger: Option<&Held>) {
             }
         }
     }
-    if next.steps.is_empty() && next.faults.is_empty() && next.stopped.is_empty() {
+    if next.steps.is_empty() && next.faults.is_empty() {
         let held = ledger.is_some_and(|held| !held.entries.is_empty());
         say!(
-            "next run: nothing: {}",
+            "{run}: nothing: {}",
             match (next.in_model, held) {
                 (true, _) => "the destination has the row as the model has it",
                 (false, true) => "the model has no such row, and what the ledger has of it needs nothing",

@@ -13,7 +13,7 @@ use crate::ledger::Note;
 use crate::ledger::recorded;
 use crate::ledger::tables::{ENTRIES, UNSETTLED, temporary};
 use crate::mapping::{KeyError, Layout, key};
-use crate::plan::{PlanError, Planned};
+use crate::plan::Planned;
 use crate::record::{Unsettled, meaning, read_unsettled};
 use crate::report::Stopped;
 use crate::warehouse::{Connection, WarehouseError};
@@ -162,53 +162,37 @@ fn of_key(connection: &Connection, layout: &Layout, key: &str) -> Result<Held, R
 /// What the next run does about a key, by the code that plans it. Changes and sends nothing; of a copy of the ledger.
 ///
 /// # Errors
-/// When the text is no key, or why the run would not come to compare anything.
+/// When the text is no key, or why the run would not come to compare anything, a guard that stops it before included.
 pub async fn next(request: RunRequest, key: String) -> Result<Next, RunError> {
-    let (mut ahead, destination) = ahead(&request).await?;
-    // It is not asked anything.
-    drop(destination);
+    let (mut ahead, _) = ahead(&request).await?;
     blocking(move || {
         let layout = ahead.projection.layout.clone();
         let wanted = temporary("wanted");
         let key = key::read(&ahead.connection, &layout, &[key], &wanted)?.concat();
-        let mut next = Next {
-            key,
-            in_model: false,
-            faults: Vec::new(),
-            steps: Vec::new(),
-            stopped: Vec::new(),
-            notes: std::mem::take(&mut ahead.notes),
-        };
-        match ahead.plan() {
-            Ok(planned) => next.look(&ahead.connection, &planned, &wanted)?,
-            // It stops before rows are compared.
-            Err(RunError::Plan(PlanError::Stopped(stop))) => next.stopped.push(Stopped::from(&*stop)),
-            Err(error) => return Err(error),
-        }
-        Ok(next)
-    })
-    .await
-}
-
-impl Next {
-    fn look(&mut self, connection: &Connection, planned: &Planned, wanted: &str) -> Result<(), WarehouseError> {
-        let faults = connection.query_rows::<_, WarehouseError>(
+        let planned = ahead.plan()?;
+        // A row of the model for each, with what is wrong with it, if anything is.
+        let faults = ahead.connection.query_rows::<_, WarehouseError>(
             &format!(
                 "SELECT d.fault FROM {} AS d JOIN {wanted} AS w ON {} ORDER BY 1",
                 temporary("desired"),
-                planned.at.layout.same_key("d", "w")
+                layout.same_key("d", "w")
             ),
             |row| row.get::<Option<String>>(0),
         )?;
-        self.in_model = !faults.is_empty();
-        self.faults = faults.into_iter().flatten().collect();
-        self.stopped = planned.stops.iter().map(Stopped::from).collect();
-        self.notes.extend(planned.notes.iter().cloned());
-        if !planned.shortcut {
-            self.steps = steps(connection, planned, wanted)?;
-        }
-        Ok(())
-    }
+        Ok(Next {
+            key,
+            in_model: !faults.is_empty(),
+            faults: faults.into_iter().flatten().collect(),
+            steps: if planned.shortcut {
+                Vec::new()
+            } else {
+                steps(&ahead.connection, &planned, &wanted)?
+            },
+            stopped: planned.stops.iter().map(Stopped::from).collect(),
+            notes: ahead.notes.into_iter().chain(planned.notes).collect(),
+        })
+    })
+    .await
 }
 
 /// The differences of the key with what the plan says of them.
