@@ -76,7 +76,9 @@ async fn what_is_printed_moves_no_terminal() {
     let history = project.outflow(&["history", SYNC]).unwrap();
     receiver.faults([]);
     project.run(&[]).unwrap();
-    let diff = project.outflow(&["diff", SYNC, "1", "2"]).unwrap();
+    project.rows(&format!("id,name\n1,\"Bob{ESCAPE}\"\n")).unwrap();
+    project.run(&[]).unwrap();
+    let diff = project.outflow(&["diff", SYNC, "2", "3"]).unwrap();
     for (name, output) in [
         ("broken", &broken),
         ("plan", &plan),

@@ -122,6 +122,18 @@ pub enum Command {
         #[arg(long, group = "arrival")]
         not_delivered: bool,
     },
+    /// Release rows that are parked after too many rejections (`park_after`): the next run tries them again. Sends nothing.
+    #[command(group = clap::ArgGroup::new("released").required(true).args(["keys", "all"]))]
+    Retry {
+        /// The sync.
+        sync: String,
+        /// The rows' keys, each a plain value, or JSON where it has several columns.
+        #[arg(allow_negative_numbers = true, value_name = "KEY")]
+        keys: Vec<String>,
+        /// All that is parked.
+        #[arg(long)]
+        all: bool,
+    },
     /// Erase what is kept of rows: their values in ledger, journal and records of runs. Sends nothing.
     Forget {
         /// The sync.

@@ -8,6 +8,7 @@ mod plan;
 mod plugin;
 mod rejected;
 mod resolve;
+mod retry;
 mod run;
 mod runs;
 mod schedule;
@@ -53,6 +54,7 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Resolve {
             sync, keys, delivered, ..
         } => resolve::execute(&arguments, sync, keys, *delivered).await,
+        Command::Retry { sync, keys, all } => retry::execute(&arguments, sync, keys, *all).await,
         Command::Forget {
             sync,
             keys,

@@ -8,10 +8,14 @@ mod classes;
 mod desired;
 mod insert;
 mod narrow;
+mod parked;
 
 pub(crate) use classes::{Action, Tally, changes, hold_removals};
 pub(crate) use desired::{Desired, desired, fingerprint_of};
 pub(crate) use narrow::{Sketch, applies as narrows, narrow};
+pub(crate) use parked::mark_parked;
+
+use std::num::NonZeroU32;
 
 use crate::mapping::Layout;
 use crate::operation::Kind;
@@ -41,6 +45,8 @@ pub(crate) struct Rules<'a> {
     pub returning: Returning,
     /// What insert mode does with a row of which nobody knows whether it was inserted.
     pub on_unknown: OnUnknown,
+    /// After how many rejections in a row a row is parked.
+    pub park_after: Option<NonZeroU32>,
     /// Whether the target takes everything whenever anything changed (rule 24).
     pub whole: bool,
     /// Whether this is, or continues, a full resync.

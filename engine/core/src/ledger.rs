@@ -9,6 +9,7 @@ mod forgotten;
 mod meta;
 mod migrate;
 pub(crate) mod recorded;
+mod released;
 pub(crate) mod reproject;
 mod resolved;
 pub(crate) mod tables;
@@ -28,6 +29,7 @@ use crate::warehouse::{Connection, Warehouse, WarehouseError, quote};
 pub use fold::Folded;
 pub use forgotten::EditError;
 pub use meta::{Clean, Fingerprint, Meta, OpenPlan, TargetName};
+pub use released::Released;
 pub use resolved::{Arrival, Resolved};
 
 /// What the catalog remembers of a ledger's last commit (rule 7).

@@ -201,6 +201,7 @@ fn rules_of<'a>(layout: &'a Layout, sync: &Sync, target: &Target) -> Rules<'a> {
         on_removed: sync.on_removed,
         returning: sync.returning,
         on_unknown: sync.on_unknown,
+        park_after: sync.park_after,
         whole: target.whole,
         resync: false,
         epoch: 0,
@@ -310,6 +311,7 @@ fn attempt(
         Action::Resend,
         Action::Keep,
         Action::Doubt,
+        Action::Park,
     ];
     let open: u64 = open.into_iter().map(|action| tally.of(action)).sum();
     let clean = (open == 0 && desired.invalid == 0).then(|| clean(&desired, request));

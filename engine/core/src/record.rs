@@ -328,7 +328,7 @@ impl Draft {
 fn write_part(connection: &Connection, file: &Path, query: &str) -> Result<(), RecordError> {
     let path = quote::text(&file.to_string_lossy());
     connection.execute(&format!(
-        "COPY ({query}) TO {path} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+        "COPY ({query}) TO {path} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
     ))?;
     private::seal(file).map_err(|source| io(file, source))
 }

@@ -14,6 +14,7 @@ pub mod explain;
 pub mod forget;
 pub mod lock;
 mod preview;
+pub mod release;
 pub mod resolve;
 pub mod scratch;
 pub mod snapshot;
@@ -43,6 +44,7 @@ use lock::SyncLock;
 use wait::Wait;
 use work::{blocking, interruptible};
 
+pub use apart::Edited;
 pub use claims::{Claims, shared};
 pub use desk::Notes;
 pub use error::RunError;

@@ -1,11 +1,12 @@
-//! What a person says of rows by hand, under the sync's lock: that they have arrived or not, or are to be forgotten.
+//! What a person says of rows by hand, under the sync's lock: that they have arrived or not, are to be tried again, or are
+//! to be forgotten.
 
 use std::sync::Arc;
 
 use chrono::Utc;
-use outflow_core::ledger::{Arrival, Resolved};
+use outflow_core::ledger::{Arrival, Released, Resolved};
 use outflow_core::report::Control;
-use outflow_core::run::{forget, resolve};
+use outflow_core::run::{Edited, forget, release, resolve};
 use serde::Serialize;
 
 use crate::{Engine, Error, RunOptions, renamed};
@@ -75,16 +76,10 @@ impl Engine {
                 Err(error) => return Err(error.into()),
             }
         }
-        let done = forget::forget(Arc::clone(&lock), self.extensions().to_vec(), seen.note, keys).await?;
-        if let Some(note) = &done.note {
-            self.catalog().note_ledger(sync, note)?;
-        }
-        if let Some(folded) = &done.recovered {
-            self.catalog().count_run(sync, folded.run, &folded.counts)?;
-        }
+        let edited = forget::forget(Arc::clone(&lock), self.extensions().to_vec(), seen.note, keys).await?;
+        let done = self.noted(sync, edited)?;
         let mut runs = 0;
         if let Some(row) = self.catalog().find_sync(sync)? {
-            self.catalog().repair_runs(row.id, Utc::now())?;
             runs = self.catalog().forget(row.id, &done.keys)?;
         }
         notes.extend(done.notes);
@@ -124,16 +119,38 @@ impl Engine {
         })?);
         let seen = self.seen(sync)?;
         let extensions = self.extensions().to_vec();
-        let settled = resolve::resolve(Arc::clone(&lock), extensions, seen.note, keys, arrival).await?;
-        if let Some(note) = settled.note {
-            self.catalog().note_ledger(sync, &note)?;
+        let edited = resolve::resolve(Arc::clone(&lock), extensions, seen.note, keys, arrival).await?;
+        self.noted(sync, edited)
+    }
+
+    /// Releases rows that are parked after too many rejections (rule 2): of these keys, or with none of all. The next run
+    /// tries them again, and counts anew. Nothing is sent. A key is written as for [`explain`](Self::explain).
+    ///
+    /// # Errors
+    /// When the sync is unknown, or is being run, or a text is no key.
+    pub async fn release(&self, sync: &str, keys: Option<Vec<String>>) -> Result<Released, Error> {
+        self.taken_over(sync)?;
+        let lock = Arc::new(self.lock(sync)?.map_err(|holder| Error::Running {
+            sync: sync.to_owned(),
+            holder,
+        })?);
+        let seen = self.seen(sync)?;
+        let extensions = self.extensions().to_vec();
+        let edited = release::release(Arc::clone(&lock), extensions, seen.note, keys).await?;
+        self.noted(sync, edited)
+    }
+
+    /// Notes what was changed in a ledger, with the sync's lock held: so the process of a run that has no end is gone.
+    fn noted<T>(&self, sync: &str, edited: Edited<T>) -> Result<T, Error> {
+        if let Some(note) = &edited.note {
+            self.catalog().note_ledger(sync, note)?;
         }
         if let Some(row) = self.catalog().find_sync(sync)? {
             self.catalog().repair_runs(row.id, Utc::now())?;
         }
-        if let Some(folded) = settled.recovered {
+        if let Some(folded) = &edited.recovered {
             self.catalog().count_run(sync, folded.run, &folded.counts)?;
         }
-        Ok(settled.resolved)
+        Ok(edited.done)
     }
 }

@@ -96,7 +96,7 @@ pub use edit::Forgotten;
 pub use engine::{Engine, EngineBuilder};
 pub use error::Error;
 pub use outflow_core::destination::{self, Plugins};
-pub use outflow_core::ledger::{Arrival, Resolved};
+pub use outflow_core::ledger::{Arrival, Released, Resolved};
 pub use outflow_core::plan::Sample;
 pub use outflow_core::record::{self, Differences, Record};
 pub use outflow_core::report::{Control, Counts, Event, Report, Split, Stage, Status, Stopped};

@@ -97,9 +97,17 @@ impl Engine {
             .or(known)
             .unwrap_or_default();
         let (records, wanted) = (self.records(sync), key.clone());
-        let history = tokio::task::spawn_blocking(move || records.of_key(&wanted))
+        let mut history = tokio::task::spawn_blocking(move || records.of_key(&wanted))
             .await
             .map_err(|error| Error::Broken(error.to_string()))??;
+        // A first sync's records are in the ledger alone, until another run touches them.
+        let entries = ledger.iter().flat_map(|held| &held.entries);
+        for entry in entries {
+            let mut of_place = history.iter_mut().filter(|event| event.place == entry.place);
+            if let Some(last) = of_place.next_back().filter(|event| event.lacks_sent()) {
+                last.sent.clone_from(&entry.record);
+            }
+        }
         let (next, next_unknown) = match next {
             Ok(next) => (Some(next), None),
             Err(error) => (None, Some(error.to_string())),

@@ -88,6 +88,7 @@ pub fn bench(root: &Path, parts: &[String]) -> Result<()> {
     let built = target(root).join("debug");
     let mut command = Command::new(built.join("bench"));
     command.arg(built.join("outflow")).arg(target(root).join("bench"));
+    command.arg(root.join("tests/benchmark.md"));
     tool::show(command.args(parts))
 }
 

@@ -31,6 +31,8 @@ pub(crate) enum Action {
     Owed,
     /// A removal at a place from which another one removes already.
     Extra,
+    /// Rejected so often that it is not sent until it changes or is released (rule 2).
+    Park,
     /// The entry goes without an operation (`nothing`).
     Give,
     /// The entry stays as a memory (rule 19).
@@ -48,7 +50,7 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Send,
         Self::Resend,
         Self::Keep,
@@ -57,6 +59,7 @@ impl Action {
         Self::Wait,
         Self::Owed,
         Self::Extra,
+        Self::Park,
         Self::Give,
         Self::Remember,
         Self::Replace,
@@ -76,6 +79,7 @@ impl Action {
             Self::Wait => "wait",
             Self::Owed => "owed",
             Self::Extra => "extra",
+            Self::Park => "park",
             Self::Give => "give",
             Self::Remember => "remember",
             Self::Replace => "replace",
@@ -202,6 +206,7 @@ pub(crate) fn changes(connection: &Connection, rules: &Rules<'_>, narrowed: bool
     if rules.mode == Mode::Insert && !rules.resync && rules.on_unknown == OnUnknown::Hold {
         rules.hold_doubted(connection)?;
     }
+    rules.park(connection)?;
     rules.keep_ids(connection)?;
     Tally::read(connection, rules.layout)
 }
@@ -395,7 +400,7 @@ impl Rules<'_> {
         connection.execute(&format!(
             "UPDATE {changes} AS c SET op_run = u.op_run FROM {unsettled} AS u \
              WHERE {same} AND c.action <> 'resend' AND u.epoch = {epoch} AND u.h IS NOT DISTINCT FROM c.h \
-             AND u.state IN ('rejected', 'unknown', 'unmatched') AND u.kind = CASE WHEN c.change = 'removed' THEN '{removal}' ELSE '{write}' END",
+             AND u.state IN ('rejected', 'parked', 'unknown', 'unmatched') AND u.kind = CASE WHEN c.change = 'removed' THEN '{removal}' ELSE '{write}' END",
             changes = temporary("changes"),
             unsettled = self.unsettled,
             same = self.layout.same_entry("u", "c"),

@@ -113,11 +113,11 @@ impl Fold<'_> {
         let tally = self.tally()?;
         let all_missing = tally.all_missing();
         self.unsettle(all_missing)?;
-        self.record(all_missing)?;
+        let first = self.meta.rows == 0 && self.plan.operations.removed == 0;
+        self.record(all_missing, first)?;
         let mut taken = 0;
         let ended = self.verdicts.finished || (!self.plan.finishes && self.verdicts.none_aborted());
         let replaced = self.plan.whole && ended;
-        let first = self.meta.rows == 0 && self.plan.operations.removed == 0;
         if (first || replaced) && ids * IDS_IN_PLACE_SHARE <= self.plan.operations.total() {
             self.become_entries()?;
         } else {
@@ -302,13 +302,13 @@ impl Fold<'_> {
     }
 
     /// Writes the record's parts that tell what came of operations, while the entries are as they were before.
-    fn record(&self, all_missing: bool) -> Result<(), LedgerError> {
+    fn record(&self, all_missing: bool, first: bool) -> Result<(), LedgerError> {
         let Some(draft) = self.draft else {
             return Ok(());
         };
         let former = self.meta.former_tables();
         if self.plan.operations.total() > 0 {
-            let query = recorded::operations(self.layout(), &former, &joined(), all_missing);
+            let query = recorded::operations(self.layout(), &former, &joined(), all_missing, first);
             draft.write(self.connection, Part::Changes, &query)?;
         }
         if tables::count(self.connection, UNSETTLED)? > 0 {

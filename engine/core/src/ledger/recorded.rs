@@ -7,7 +7,16 @@ use crate::warehouse::quote;
 /// The operations with what came of them, and the entries that others' operations at their place ended. `joined` is the
 /// plan `p` with its verdicts `v`; the entries are as they were before. `followed` says whether the ledger has no longer what
 /// it had: what was sent if that was accepted, else nothing.
-pub(super) fn operations(layout: &Layout, former: &[(u64, String, Layout)], joined: &str, all_missing: bool) -> String {
+///
+/// A first sync is `bare`: what it sent and the destination accepted is left out, as the ledger has it from then on, and the
+/// record of the next run that touches it has it as what was there before. Else a first sync would write every row twice.
+pub(super) fn operations(
+    layout: &Layout,
+    former: &[(u64, String, Layout)],
+    joined: &str,
+    all_missing: bool,
+    bare: bool,
+) -> String {
     let (record, of_former) = record(layout, former);
     let settled = format!(
         "coalesce(v.state, 'accepted') = 'accepted' OR (v.state = 'unmatched' AND NOT (p.change = 'removed' AND {all_missing}))"
@@ -23,7 +32,14 @@ pub(super) fn operations(layout: &Layout, former: &[(u64, String, Layout)], join
         place = place(layout, "p."),
         reason = reason(layout, PLAN),
         fields = changed_fields(layout),
-        sent = sent(layout, &record),
+        sent = if bare {
+            format!(
+                "CASE WHEN v.state IS NOT NULL AND v.state <> 'accepted' THEN {} END",
+                sent(layout, &record)
+            )
+        } else {
+            sent(layout, &record)
+        },
         previous = previous(layout, "e."),
         same = layout.same_entry("e", "p"),
     );

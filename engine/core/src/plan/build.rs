@@ -81,7 +81,8 @@ pub(super) fn apply(
         rules,
         &format!("(FROM {changes} WHERE action IN ('held', 'gone'))"),
     )?;
-    prune(connection, rules)
+    prune(connection, rules)?;
+    diff::mark_parked(connection, rules)
 }
 
 /// Insert mode: the entry takes the row's values, which nobody sends (rule 17). It stays at the place where its record is.

@@ -1,5 +1,7 @@
 //! The comparison of what the model says with what the destination has, before anything is planned.
 
+use std::num::NonZeroU32;
+
 use super::build::Source;
 use super::resync::Resync;
 use super::{Place, PlanError, Planned, Request, guard};
@@ -100,7 +102,15 @@ pub(super) fn compare(
             request.sync.slug
         ));
     }
-    let warn = counts.invalid > 0 || held || doubted > 0 || tally.of(Action::Wait) > 0;
+    let parked = tally.of(Action::Park);
+    if parked > 0 {
+        notes.push(format!(
+            "{parked} rows are parked: they were rejected {} times in a row or more, and are sent when their values change; to list them: outflow rejected {slug}; to try them again: outflow retry {slug} KEY, or --all",
+            request.sync.park_after.map_or(0, NonZeroU32::get),
+            slug = request.sync.slug
+        ));
+    }
+    let warn = counts.invalid > 0 || held || doubted > 0 || parked > 0 || tally.of(Action::Wait) > 0;
     let planned = Planned {
         counts,
         shortcut: false,

@@ -1,6 +1,7 @@
 //! Runs against a real ledger file, with a destination that answers as a test says.
 
 use std::cell::RefCell;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -24,6 +25,7 @@ mod inserts;
 mod keys;
 mod mappings;
 mod modes;
+mod parking;
 mod places;
 mod preview;
 mod properties;
@@ -126,6 +128,7 @@ impl World {
                 on_removed: OnRemoved::Delete,
                 returning: Returning::Remember,
                 on_unknown: OnUnknown::Resend,
+                park_after: None,
                 guards: Guards {
                     max_removed: Threshold { share: 1.0, rows: 1000 },
                     max_nulled: 1.0,

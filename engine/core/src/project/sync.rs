@@ -1,5 +1,6 @@
 //! `syncs/*.yml`: which model's rows go to which destination, and how.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub struct Sync {
     pub returning: Returning,
     /// What insert mode does with a row of which nobody knows whether it was inserted.
     pub on_unknown: OnUnknown,
+    /// After how many rejections in a row, with the same values, a row is parked (rule 2); absent for never.
+    pub park_after: Option<NonZeroU32>,
     /// What stops a run.
     pub guards: Guards,
     /// When it runs by itself; absent for never.

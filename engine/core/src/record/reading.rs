@@ -42,7 +42,8 @@ pub struct Event {
     pub message: Option<String>,
     /// The field at fault.
     pub field: Option<String>,
-    /// The record that was sent, as JSON.
+    /// The record that was sent, as JSON. Of what a first sync sent and the destination accepted, only the ledger or the next
+    /// run that touched it tells.
     pub sent: Option<String>,
     /// The record that the destination had acknowledged before, as JSON.
     pub previous: Option<String>,
@@ -68,7 +69,7 @@ pub struct Difference {
     pub change: String,
     /// The record after the first run, as JSON.
     pub before: Option<String>,
-    /// The record after the second, as JSON.
+    /// The record after the second, as JSON; absent too where a first sync sent it and no later run touched it.
     pub after: Option<String>,
     /// The fields that differ, where both have a record.
     pub fields: Vec<FieldDifference>,
@@ -155,7 +156,9 @@ impl Records {
              ORDER BY run, part, place",
             parts.join(" UNION ALL ")
         );
-        Ok(connection.query_rows::<_, WarehouseError>(&query, event)?)
+        let mut events = connection.query_rows::<_, WarehouseError>(&query, event)?;
+        complete(&mut events);
+        Ok(events)
     }
 
     /// What was acknowledged otherwise after the run `from` than after the later run `to`; at most so many rows, and all
@@ -203,7 +206,7 @@ impl Records {
                 change: row.get(2)?,
                 fields: differing(row.get(3)?, row.get(4)?),
                 before: row.get(3)?,
-                after: row.get(4)?,
+                after: row.get::<Option<String>>(4)?.filter(|record| !record.is_empty()),
                 uncertain: row.get(5)?,
             })
         })?;
@@ -223,10 +226,31 @@ impl Records {
         let changes = table(&folder, Part::Changes).map(|table| {
             format!(
                 "SELECT {run}, 2, ordinal, key, place, previous, followed, \
-                 CASE WHEN outcome = 'accepted' AND change <> 'removed' THEN sent END, outcome = 'unknown' FROM {table}"
+                 CASE WHEN outcome = 'accepted' AND change <> 'removed' THEN coalesce(sent, '') END, outcome = 'unknown' FROM {table}"
             )
         });
         withheld.into_iter().chain(changes).collect()
+    }
+}
+
+/// Adds what a first sync sent, which the next event at the same place has as what was there before.
+fn complete(events: &mut [Event]) {
+    let mut later: IndexMap<Option<String>, Option<String>> = IndexMap::new();
+    for event in events.iter_mut().rev() {
+        if event.lacks_sent() {
+            event.sent = later.get(&event.place).cloned().flatten();
+        }
+        if event.outcome != "invalid" {
+            later.insert(event.place.clone(), event.previous.clone());
+        }
+    }
+}
+
+impl Event {
+    /// Whether the record that was sent and accepted is not told.
+    #[must_use]
+    pub fn lacks_sent(&self) -> bool {
+        self.sent.is_none() && self.outcome == "accepted" && self.change.as_deref() != Some("removed")
     }
 }
 

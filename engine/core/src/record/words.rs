@@ -23,6 +23,9 @@ pub fn meaning(reason: &str) -> Option<&'static str> {
         }
         "owed" => "another row has this place, so that nothing is removed there",
         "extra" => "another removal at this place does it already",
+        "park" => {
+            "it was rejected too often in a row with these values (`park_after`); it is sent when they change, or after `outflow retry`"
+        }
         "give" => "it left the model, and `on_removed: nothing` leaves the record as it is",
         "remember" => "it left the model; insert mode remembers that it was there",
         "replace" => "it left the model, and goes when everything is replaced",

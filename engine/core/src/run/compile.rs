@@ -214,7 +214,14 @@ pub fn configuration(
         ("mapping", json!(layout)),
         (
             "sync",
-            json!([sync.mode, sync.on_removed, sync.returning, sync.on_unknown, sync.object]),
+            json!([
+                sync.mode,
+                sync.on_removed,
+                sync.returning,
+                sync.on_unknown,
+                sync.park_after,
+                sync.object
+            ]),
         ),
         (
             "destination",

@@ -4,25 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::RunError;
-use super::apart::Apart;
-use super::desk::remove;
+use super::apart::{Apart, Edited};
 use super::lock::SyncLock;
 use super::work::blocking;
-use crate::ledger::{Arrival, Folded, Note, Resolved};
+use crate::ledger::{Arrival, Note, Resolved};
 use crate::record::Records;
 
-/// What came of a person's word.
-#[derive(Debug)]
-pub struct Settled {
-    /// What became of each key.
-    pub resolved: Vec<Resolved>,
-    /// What came of a run whose process died, where its outcomes were taken in first.
-    pub recovered: Option<Folded>,
-    /// What the catalog is to remember of the ledger.
-    pub note: Option<Note>,
-}
-
-/// Takes a person's word on keys.
+/// Takes a person's word on keys; gives what became of each.
 ///
 /// # Errors
 /// When a text is no key, or the ledger cannot be used.
@@ -32,16 +20,13 @@ pub async fn resolve(
     note: Option<Note>,
     keys: Vec<String>,
     arrival: Arrival,
-) -> Result<Settled, RunError> {
+) -> Result<Edited<Vec<Resolved>>, RunError> {
     blocking(move || {
-        let mut apart = Apart::open(&lock, &extensions, true, note.as_ref())?;
+        let (mut apart, recovered) = Apart::edit(&lock, &extensions, note.as_ref())?;
         let records = Records::of(lock.folder());
-        apart.ledger.keep_records(records.clone());
-        let recovered = apart.ledger.recover(&mut apart.connection, &lock.journal())?;
-        remove(&lock.journal())?;
-        let resolved = apart.ledger.resolve(&mut apart.connection, &keys, arrival, &records)?;
-        Ok(Settled {
-            resolved,
+        let done = apart.ledger.resolve(&mut apart.connection, &keys, arrival, &records)?;
+        Ok(Edited {
+            done,
             recovered,
             note: apart.ledger.note(),
         })

@@ -1,6 +1,6 @@
 //! The benchmark: what the engine costs, against the physical floor of the same work in the same run.
 //!
-//! `bench OUTFLOW_BINARY FOLDER [PART…]` makes its data in FOLDER and prints ratios. Parts are `sync` (a million rows to a
+//! `bench OUTFLOW_BINARY FOLDER TABLE [PART…]` makes its data in FOLDER, prints ratios and keeps them in the file TABLE. Parts are `sync` (a million rows to a
 //! local receiver), `scale` (ten million rows, compared and planned), `wear` (what a hundred runs do to the ledger's file),
 //! `journal` (what it costs to keep outcomes) and, only where it is named, `large` (5 against 50 million rows).
 //!
@@ -11,13 +11,14 @@ mod journal;
 mod process;
 mod scale;
 mod sync;
+mod table;
 mod wear;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-const USAGE: &str = "usage: bench OUTFLOW_BINARY FOLDER [sync | scale | wear | journal | large]…";
+const USAGE: &str = "usage: bench OUTFLOW_BINARY FOLDER TABLE [sync | scale | wear | journal | large]…";
 const PARTS: [&str; 4] = ["sync", "scale", "wear", "journal"];
 
 /// What every part needs.
@@ -26,6 +27,10 @@ struct Bench {
     binary: PathBuf,
     /// Where data and projects go.
     folder: PathBuf,
+    /// Where the results are kept.
+    table: PathBuf,
+    /// The machine that they belong to, and the day.
+    machine: String,
     /// A receiver that answers at once.
     receiver: data::Receiver,
 }
@@ -36,15 +41,17 @@ async fn main() -> Result<()> {
     match &arguments[..] {
         [word, folder] if word == "floor" => scale::floor(Path::new(folder)),
         [word, folder] if word == "planned" => scale::planned(Path::new(folder)).await,
-        [binary, folder, parts @ ..] => {
+        [binary, folder, table, parts @ ..] => {
             let bench = Bench {
                 binary: std::path::absolute(binary)?,
                 folder: std::path::absolute(folder)?,
+                table: std::path::absolute(table)?,
+                machine: process::machine(),
                 receiver: data::Receiver::start().await?,
             };
             let all = PARTS.map(str::to_owned);
             let parts = if parts.is_empty() { &all[..] } else { parts };
-            println!("{}\n", process::machine());
+            println!("{}\n", bench.machine);
             for part in parts {
                 tokio::task::block_in_place(|| bench.part(part))?;
             }
@@ -60,14 +67,15 @@ impl Bench {
         if folder.exists() {
             std::fs::remove_dir_all(&folder)?;
         }
-        match name {
+        let measures = match name {
             "sync" => sync::measure(self, &folder)?,
             "scale" => scale::measure(self, &folder)?,
             "wear" => wear::measure(self, &folder)?,
             "journal" => journal::measure(&folder)?,
             "large" => scale::large(self, &folder)?,
             other => bail!("there is no part `{other}`; {USAGE}"),
-        }
+        };
+        table::keep(&self.table, name, &self.machine, &measures)?;
         println!();
         // Data of gigabytes is not left behind.
         Ok(std::fs::remove_dir_all(folder)?)

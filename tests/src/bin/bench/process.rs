@@ -104,7 +104,7 @@ fn cpu(index: usize) -> Result<f64> {
     Ok((ticks(index)? + ticks(index + 1)?) / TICKS)
 }
 
-/// The machine that the figures belong to.
+/// The day and the machine that the figures belong to.
 pub fn machine() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = text
@@ -114,7 +114,8 @@ pub fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     format!(
-        "{cores} cores,{model}; Linux {}; outflow {}, DuckDB {}",
+        "{}; {cores} cores,{model}; Linux {}; outflow {}, DuckDB {}",
+        chrono::Utc::now().format("%Y-%m-%d"),
         kernel.trim(),
         env!("CARGO_PKG_VERSION"),
         duckdb_version()

@@ -13,6 +13,7 @@ use crate::Bench;
 use crate::data::{self, Order, Rows};
 use crate::process::{Figures, measured, myself, outflow, own_cpu};
 use crate::sync::least;
+use crate::table::Measure;
 
 const ROWS: u64 = 10_000_000;
 const LARGE: [u64; 2] = [5_000_000, 50_000_000];
@@ -21,7 +22,7 @@ const MEMORY_LIMIT: &str = "256MB";
 const PLANNED: &str = "planned after CPU s";
 
 /// No change, and one row in a hundred changed.
-pub fn measure(bench: &Bench, folder: &Path) -> Result<()> {
+pub fn measure(bench: &Bench, folder: &Path) -> Result<Vec<Measure>> {
     println!("{ROWS} rows of 15 columns, Parquet; memory_limit {MEMORY_LIMIT}; the ledger was seeded by rebaseline");
     data::project(
         folder,
@@ -42,21 +43,44 @@ pub fn measure(bench: &Bench, folder: &Path) -> Result<()> {
     same.print("no change", floor.cpu);
     planned.print("1 % changed, compared and planned", floor.cpu);
     changed.print("1 % changed, the whole run", floor.cpu);
+    let written = changed.written as f64 / sent as f64;
     println!(
-        "{:<34} {:>6.1} x what was sent: {} MB written, {} MB sent",
+        "{:<34} {written:>6.1} x what was sent: {} MB written, {} MB sent",
         "bytes written to disk, 1 % changed",
-        changed.written as f64 / sent as f64,
         changed.written / 1_000_000,
         sent / 1_000_000
     );
-    Ok(())
+    let peak = planned.peak_kb as f64 / 1024.0;
+    Ok(vec![
+        Measure::new("10 M rows, no change, CPU", same.cpu / floor.cpu, "×", 1.3, 1.1),
+        Measure::new(
+            "10 M rows, 1 % changed, diff and plan, CPU",
+            planned.cpu / floor.cpu,
+            "×",
+            2.0,
+            1.6,
+        ),
+        Measure::new("same, peak memory at `memory_limit` 256 MB", peak, "MB", 600.0, 400.0),
+        Measure::new(
+            "bytes written by a run with 1 % changed, against those sent",
+            written,
+            "×",
+            8.0,
+            3.0,
+        ),
+    ])
 }
 
 /// How the cost grows with the rows, by sorted and by random keys.
-pub fn large(bench: &Bench, folder: &Path) -> Result<()> {
+pub fn large(bench: &Bench, folder: &Path) -> Result<Vec<Measure>> {
     let [few, many] = LARGE;
     println!("{many} against {few} rows of 15 columns, 1 % changed, compared and planned; memory_limit {MEMORY_LIMIT}");
-    for (order, name) in [(Order::Sorted, "sorted keys"), (Order::Random, "random keys")] {
+    let mut measures = Vec::new();
+    let orders = [
+        (Order::Sorted, "sorted keys", "50 M rows against 5 M, sorted keys, CPU"),
+        (Order::Random, "random keys", "50 M rows against 5 M, random keys, CPU"),
+    ];
+    for (order, name, work) in orders {
         let mut figures = Vec::new();
         for count in LARGE {
             let project = folder.join(format!("{count}"));
@@ -78,8 +102,9 @@ pub fn large(bench: &Bench, folder: &Path) -> Result<()> {
             least.peak_kb / 1024,
             most.cpu / least.cpu
         );
+        measures.push(Measure::new(work, most.cpu / least.cpu, "×", 12.0, 10.0));
     }
-    Ok(())
+    Ok(measures)
 }
 
 fn rebaseline(bench: &Bench, folder: &Path) -> Result<Figures> {

@@ -7,11 +7,12 @@ use anyhow::Result;
 use crate::Bench;
 use crate::data::{self, Rows};
 use crate::process::{Figures, measured, myself, outflow};
+use crate::table::Measure;
 
 const ROWS: u64 = 1_000_000;
 
 /// First sync, no change, and one row in a hundred changed; against scanning the same file and hashing every row.
-pub fn measure(bench: &Bench, folder: &Path) -> Result<()> {
+pub fn measure(bench: &Bench, folder: &Path) -> Result<Vec<Measure>> {
     println!("{ROWS} rows of 15 columns, Parquet; `http` in batches of 1,000 to a local receiver");
     data::project(folder, bench.receiver.origin(), None, Rows::sorted(ROWS, 0))?;
     let run = || {
@@ -37,7 +38,20 @@ pub fn measure(bench: &Bench, folder: &Path) -> Result<()> {
     first.print("first sync", base.cpu);
     same.print("no change (best of 3)", base.cpu);
     changed.print("1 % changed", base.cpu);
-    Ok(())
+    let peak = [&first, &same, &changed]
+        .map(|figures| figures.peak_kb)
+        .into_iter()
+        .max();
+    Ok(vec![
+        Measure::new("first sync of 1 M rows over HTTP, CPU", first.cpu, "s", 8.0, 4.0),
+        Measure::plain("1 M rows, no change, CPU", same.cpu / base.cpu, "×", 1.5),
+        Measure::plain(
+            "peak memory of these",
+            peak.unwrap_or_default() as f64 / 1024.0,
+            "MB",
+            400.0,
+        ),
+    ])
 }
 
 /// The one with the least CPU, which noise disturbed least.

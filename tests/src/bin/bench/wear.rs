@@ -7,12 +7,13 @@ use anyhow::{Context, Result};
 use crate::Bench;
 use crate::data::{self, Rows};
 use crate::process::{measured, outflow};
+use crate::table::Measure;
 
 const ROWS: u64 = 1_000_000;
 const RUNS: u64 = 100;
 
 /// The ledger's bytes per row beyond its image columns: its file, less a file that holds those columns alone.
-pub fn measure(bench: &Bench, folder: &Path) -> Result<()> {
+pub fn measure(bench: &Bench, folder: &Path) -> Result<Vec<Measure>> {
     println!("{ROWS} rows of 15 columns, {RUNS} runs that change 1 % each; bigint key");
     data::project(folder, bench.receiver.origin(), None, Rows::sorted(ROWS, 0))?;
     measured(outflow(&bench.binary, folder, &["rebaseline", "rows-to-sink"]))?;
@@ -49,7 +50,8 @@ pub fn measure(bench: &Bench, folder: &Path) -> Result<()> {
         per_row(most),
         most / 1_000_000
     );
-    Ok(())
+    let work = "ledger bytes per row beyond its image columns, after 100 runs of 1 %";
+    Ok(vec![Measure::new(work, per_row(size(&ledger)?), "bytes", 40.0, 24.0)])
 }
 
 /// The ledger in a state folder.

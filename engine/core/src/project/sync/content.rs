@@ -1,5 +1,6 @@
 //! The content of a sync's file, and the check of it.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use chrono_tz::Tz;
@@ -49,6 +50,9 @@ pub(in crate::project) struct SyncContent {
     /// What insert mode does with a row whose insert had no answer, so that nobody knows whether it is there: `resend` unless
     /// said. With `hold` it waits for `outflow resolve`.
     on_unknown: Option<OnUnknown>,
+    /// After so many rejections in a row a row is no longer sent until its values change, or `outflow retry` releases it.
+    /// Left out, it is sent in every run.
+    park_after: Option<NonZeroU32>,
     /// What stops a run.
     #[serde(default)]
     guards: Guards,
@@ -142,6 +146,7 @@ impl SyncContent {
             on_removed,
             returning: self.returning.unwrap_or_default(),
             on_unknown: self.on_unknown.unwrap_or_default(),
+            park_after: self.park_after,
             guards: self.guards,
             schedule,
             disabled: self.disabled,
