@@ -164,6 +164,16 @@ impl Project {
     }
 }
 
+/// What a process printed: standard output, then standard error.
+#[must_use]
+pub fn text(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
 /// Where cargo puts the binary: two folders above the tests.
 fn binary(name: &str, built_by: &str) -> Result<PathBuf> {
     let tests = std::env::current_exe()?;

@@ -37,6 +37,8 @@ pub enum Fault {
     StallMs(u64),
     /// Refuses everything, with the request's `authorization` in its message, as careless services do.
     Echo,
+    /// Refuses everything with this message.
+    Say(String),
 }
 
 /// A request as it came.
@@ -222,6 +224,9 @@ async fn receive(
             let said = headers
                 .get("authorization")
                 .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+            return (StatusCode::UNPROCESSABLE_ENTITY, json!({"message": said}).to_string()).into_response();
+        }
+        Some(Fault::Say(said)) => {
             return (StatusCode::UNPROCESSABLE_ENTITY, json!({"message": said}).to_string()).into_response();
         }
         Some(Fault::StallMs(ms)) => tokio::time::sleep(Duration::from_millis(ms)).await,

@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
-use outflow_tests::project::{Project, SYNC, TOKEN};
+use outflow_tests::project::{Project, SYNC, TOKEN, text};
 use outflow_tests::receiver::{Fault, Receiver};
 use serde_json::{Value, json};
 
@@ -17,14 +17,6 @@ async fn fixture(sync: &str, rows: &str) -> (Receiver, Project) {
     let project = Project::new(&receiver.origin(), &PEOPLE, "id", sync).unwrap();
     project.rows(&format!("id,name\n{rows}")).unwrap();
     (receiver, project)
-}
-
-fn text(output: &Output) -> String {
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -565,30 +557,33 @@ async fn a_first_project_runs_as_it_was_written() {
     assert_eq!(again.status.code(), Some(2), "no file is overwritten: {}", text(&again));
 }
 
+#[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn who_made_a_sync_is_told_and_a_mistake_elsewhere_hides_no_sync() {
-    let (_receiver, project) = fixture(MIRROR, "1,Ann\n").await;
-    project.run(&[]).unwrap();
-    let runs = project.outflow(&["runs", SYNC]).unwrap();
-    assert!(text(&runs).contains(&format!("{SYNC}: created by ")), "{}", text(&runs));
-    let syncs = project.outflow(&["syncs", "--output", "json"]).unwrap();
-    let listed: Value = serde_json::from_slice(&syncs.stdout).unwrap();
-    let (sync, last) = (&listed["syncs"][0], &listed["syncs"][0]["last_run"]);
-    assert_eq!(
-        (&sync["sync"], &last["status"]),
-        (&json!(SYNC), &json!("success")),
-        "{listed}"
-    );
-    assert!(
-        sync["created_by"].is_string() && sync["created_at"].is_string(),
-        "{listed}"
-    );
-    assert_eq!(listed["mistakes"], Value::Null);
-    project.write("syncs/other.yml", "modle: people\n").unwrap();
-    let syncs = project.outflow(&["syncs"]).unwrap();
-    assert_eq!(syncs.status.code(), Some(2), "{}", text(&syncs));
-    let told = text(&syncs);
-    for word in [SYNC, "other", "1 success", "syncs/other.yml", "modle"] {
-        assert!(told.contains(word), "{word}: {told}");
+async fn a_signal_that_comes_too_late_for_one_sync_keeps_the_next_from_starting() {
+    let (receiver, project) = fixture(MIRROR, "1,Ann\n").await;
+    let sync = std::fs::read_to_string(project.path().join(format!("syncs/{SYNC}.yml"))).unwrap();
+    project.write("syncs/the-next.yml", &sync).unwrap();
+    receiver.faults([Fault::StallMs(600)]);
+    let mut command = project.command(&["run", SYNC, "the-next", "--output", "json"]).unwrap();
+    let run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while receiver.received() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    signal(run.id(), rustix::process::Signal::INT);
+    let output = tokio::task::block_in_place(|| run.wait_with_output()).unwrap();
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output));
+    let reports: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(reports.as_array().unwrap().len(), 1, "{reports}");
+    assert!(text(&output).contains("stopped before the-next"), "{}", text(&output));
+    assert_eq!(
+        project.outflow(&["run", SYNC, "nobody"]).unwrap().status.code(),
+        Some(2)
+    );
+    let runs = project.outflow(&["runs", SYNC, "--output", "json"]).unwrap();
+    let runs: Value = serde_json::from_slice(&runs.stdout).unwrap();
+    assert_eq!(
+        runs.as_array().unwrap().len(),
+        1,
+        "nothing is run where a name is wrong: {runs}"
+    );
 }

@@ -3,9 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
 
-use outflow_tests::project::{Project, SYNC};
+use outflow_tests::project::{Project, SYNC, text};
 use outflow_tests::receiver::{Fault, Receiver};
 use serde_json::{Value, json};
 
@@ -22,14 +21,6 @@ async fn fixture(sync: &str, rows: &str) -> (Receiver, Project) {
 
 fn rewrite(project: &Project, rows: &str) {
     project.rows(&format!("id,name,email\n{rows}")).unwrap();
-}
-
-fn text(output: &Output) -> String {
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
 }
 
 /// A command's JSON document and exit code.

@@ -217,9 +217,13 @@ pub struct Run {
     /// Go on although the sync's target is another than before: it has the same records, under a new address.
     #[arg(long)]
     pub same_target: bool,
-    /// Run a sync that has no ledger as a new one, though others are gone from the project that it may have been.
-    #[arg(long)]
+    /// Run a sync that has no ledger as a new one, though others are gone from the project that it may have been; or as a
+    /// new one under an old name, whose ledger is set aside.
+    #[arg(long, conflicts_with = "same_sync")]
     pub new: bool,
+    /// Go on with the ledger of a sync that was gone from the project for a while.
+    #[arg(long)]
+    pub same_sync: bool,
     /// Fail instead of waiting where the sync is running already.
     #[arg(long)]
     pub no_wait: bool,

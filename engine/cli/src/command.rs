@@ -16,19 +16,16 @@ mod serve;
 mod syncs;
 mod validate;
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use outflow::project::Diagnostics;
 use outflow::project::schema::{FileKind, schema};
-use outflow::{Bundled, Engine, Registry, RegistryOptions};
+use outflow::{Engine, EngineBuilder, Registry, RegistryOptions};
 
 use crate::arguments::{Arguments, Command};
 use crate::exit::{Exit, Usage};
-use crate::output;
-
-/// The plugins that the binary carries.
-const BUNDLED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
+use crate::output::{self, tell};
 
 /// Does what was asked.
 pub async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
@@ -73,17 +70,13 @@ pub async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
 fn registry(arguments: &Arguments) -> anyhow::Result<Registry> {
     let mut folders = vec![arguments.project.join("plugins")];
     folders.extend(arguments.plugins.iter().cloned());
-    let bundled = BUNDLED.iter().map(|(name, bytes)| Bundled {
-        name: (*name).to_owned(),
-        bytes: Cow::Borrowed(*bytes),
-    });
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::home_dir().map(|home| home.join(".cache")))
         .map(|cache| cache.join("outflow").join("components"));
     Ok(Registry::new(RegistryOptions {
         folders,
-        bundled: bundled.collect(),
+        bundled: outflow_first_party::plugins(),
         cache,
         ..RegistryOptions::default()
     })?)
@@ -103,6 +96,19 @@ fn project(arguments: &Arguments) -> anyhow::Result<&Path> {
 
 /// The engine over the project.
 fn engine(arguments: &Arguments) -> anyhow::Result<Engine> {
+    Ok(builder(arguments)?.build()?)
+}
+
+/// The engine over the project, to look at what is known, with what is wrong in its files: that is told on standard error.
+fn engine_to_look(arguments: &Arguments) -> anyhow::Result<(Engine, Diagnostics)> {
+    let (engine, faults) = builder(arguments)?.build_to_look()?;
+    if !faults.0.is_empty() {
+        tell!("error: {}", output::indented(&faults.to_string()));
+    }
+    Ok((engine, faults))
+}
+
+fn builder(arguments: &Arguments) -> anyhow::Result<EngineBuilder> {
     let mut builder = Engine::builder(project(arguments)?, Arc::new(registry(arguments)?));
     if let Some(state) = &arguments.state {
         builder = builder.state(state);
@@ -110,7 +116,7 @@ fn engine(arguments: &Arguments) -> anyhow::Result<Engine> {
     for folder in extension_folders() {
         builder = builder.extensions(folder);
     }
-    Ok(builder.build()?)
+    Ok(builder)
 }
 
 /// Where DuckDB's extensions lie: beside the binary, and where the workspace's set-up puts them.

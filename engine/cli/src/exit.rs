@@ -1,6 +1,7 @@
 //! The exit codes, which are stable: 0 success, 1 failed, 2 usage or configuration, 3 warning, 4 cancelled or
 //! interrupted.
 
+use outflow::project::Diagnostics;
 use outflow::{Report, Status};
 
 /// How the command ended.
@@ -27,6 +28,15 @@ impl Exit {
             Status::Failed if report.configuration => Self::Configuration,
             Status::Failed => Self::Failed,
             Status::Cancelled | Status::Interrupted => Self::Interrupted,
+        }
+    }
+
+    /// The exit code of what had to leave out files with mistakes.
+    pub fn of_faults(faults: &Diagnostics) -> Self {
+        if faults.0.is_empty() {
+            Self::Success
+        } else {
+            Self::Configuration
         }
     }
 

@@ -1,4 +1,5 @@
 //! The `outflow` command: reads arguments, calls the engine, prints. It decides nothing.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod arguments;
 mod command;
@@ -6,6 +7,7 @@ mod exit;
 mod output;
 mod progress;
 mod stop;
+mod terminal;
 
 use std::time::Duration;
 
@@ -18,7 +20,10 @@ use exit::Exit;
 const SHUTDOWN: Duration = Duration::from_secs(1);
 
 fn main() -> std::process::ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return misused(&error),
+    };
     logging(&arguments);
     let output = arguments.output;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -37,6 +42,19 @@ fn main() -> std::process::ExitCode {
         .into()
 }
 
+/// Ends with what clap says: help, the version, or what is wrong with the arguments.
+fn misused(error: &clap::Error) -> std::process::ExitCode {
+    let asked: Vec<_> = std::env::args_os().collect();
+    let json = asked.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json");
+    if error.use_stderr() && (json || asked.iter().any(|argument| argument == "--output=json")) {
+        let message = error.to_string();
+        let message = message.trim_end().trim_start_matches("error: ");
+        output::fault(message, &[], Exit::Configuration);
+        return Exit::Configuration.into();
+    }
+    error.exit()
+}
+
 /// Warnings go to standard error; `-v` and `OUTFLOW_LOG` show more.
 fn logging(arguments: &Arguments) {
     use tracing_subscriber::EnvFilter;
@@ -48,7 +66,8 @@ fn logging(arguments: &Arguments) {
     let filter = EnvFilter::try_from_env("OUTFLOW_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_writer(|| terminal::Log)
         .with_target(false)
         .init();
 }

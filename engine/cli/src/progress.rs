@@ -6,10 +6,12 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use outflow::{Event, Report, RunHandle, Stage};
 
-use crate::stop::told_to_stop;
+use crate::output::tell;
+use crate::stop::Stop;
+use crate::terminal;
 
 /// Follows a run to its end. Ctrl-C and SIGTERM cancel it in good order; a second one changes nothing about that.
-pub async fn follow(mut run: RunHandle, sync: &str) -> Result<Report, outflow::Error> {
+pub async fn follow(mut run: RunHandle, sync: &str, stop: &mut Stop) -> Result<Report, outflow::Error> {
     let (mut events, control) = (run.events(), run.control());
     let shown = std::io::stderr().is_terminal();
     let bar = if shown {
@@ -17,24 +19,25 @@ pub async fn follow(mut run: RunHandle, sync: &str) -> Result<Report, outflow::E
     } else {
         ProgressBar::hidden()
     };
-    bar.set_style(ProgressStyle::default_spinner());
+    // Cut to the terminal's width: a line that wraps would not be overwritten.
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+        bar.set_style(style);
+    }
     bar.enable_steady_tick(Duration::from_millis(120));
     let mut ended = std::pin::pin!(run.wait());
-    // One future for the whole run: a signal that comes while no such future is waiting is lost.
-    let mut interrupt = std::pin::pin!(told_to_stop());
     let mut interrupted = false;
     let report = loop {
         tokio::select! {
             report = &mut ended => break report,
             event = events.recv() => if let Ok(event) = event {
                 if let (false, Event::Waiting { reason, .. }) = (shown, &event) {
-                    eprintln!("{sync}: {reason}");
+                    tell!("{}", terminal::line(&format!("{sync}: {reason}")));
                 }
                 if let Some(message) = message(&event) {
-                    bar.set_message(format!("{sync}: {message}"));
+                    bar.set_message(terminal::line(&format!("{sync}: {message}")).into_owned());
                 }
             },
-            () = &mut interrupt, if !interrupted => {
+            () = stop.told(), if !interrupted => {
                 interrupted = true;
                 bar.set_message(format!("{sync}: stopping, what is in flight is waited for"));
                 control.cancel();

@@ -6,9 +6,11 @@
 
 pub mod basis;
 mod build;
+mod compare;
 pub mod file;
 pub mod guard;
 pub mod operations;
+mod preview;
 pub mod rebaseline;
 mod resync;
 pub mod sample;
@@ -17,27 +19,27 @@ mod tests;
 mod withheld;
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 
 use crate::destination::{Counting, Target};
-use crate::diff::{self, Action, Desired, Rules, Tally};
+use crate::diff::{self, Action, Rules};
 use crate::fault;
 use crate::journal::{self, Header, JournalError};
-use crate::ledger::tables::{self, ENTRIES, PLAN, PROPOSED, UNSETTLED, temporary};
-use crate::ledger::{Clean, Fingerprint, Ledger, LedgerError, Meta, OpenPlan, TargetName, reproject};
+use crate::ledger::tables::{self, ENTRIES, PLAN, UNSETTLED};
+use crate::ledger::{Fingerprint, Ledger, LedgerError, Meta, OpenPlan};
 use crate::mapping::{self, Layout, Projection};
 use crate::operation::Kind;
 use crate::project::sync::{Mode, OnRemoved, Sync};
 use crate::record::{RecordError, Summary};
-use crate::report::{Counts, Split};
+use crate::report::Counts;
 use crate::warehouse::{Column, Connection, WarehouseError};
 
 use basis::{Expected, LedgerVersion};
 use build::Source;
+use compare::{Compared, Comparison, clean, compare};
 pub use guard::Stop;
 pub use operations::Operations;
+pub use preview::preview;
 pub use rebaseline::rebaseline;
-use resync::Resync;
 pub use sample::Sample;
 
 /// What a run is planned from.
@@ -111,6 +113,8 @@ pub struct Planned {
     pub warn: bool,
     /// What a person should know.
     pub notes: Vec<String>,
+    /// The guards that stop a run of this plan. A preview shows it all the same; a run has none.
+    pub stops: Vec<Stop>,
     /// Where the plan is.
     pub(crate) at: Place,
 }
@@ -294,6 +298,10 @@ fn attempt(
         mapping: meta.mapping,
         ..resync.rules(request, &request.projection.layout)
     };
+    if let Some(stop) = planned.stops.first() {
+        guard::propose(connection, &planned.at, &meta, &rules, &stop.token)?;
+    }
+    stop_at(std::mem::take(&mut planned.stops))?;
     // After these, entries differ from the model even if every operation succeeds.
     let open = [
         Action::Wait,
@@ -311,7 +319,7 @@ fn attempt(
     planned.deliver = tally.planned().total() > 0 || tally.of(Action::Replace) > 0;
     connection.transaction::<_, PlanError>(|connection| {
         build::plan(connection, &rules, request.projection, source, &planned.at, &tally)?;
-        guard::nulled(connection, &planned.at, request, planned.counts.unchanged)?;
+        stop_at(guard::nulled(connection, &planned.at, request, planned.counts)?)?;
         planned
             .notes
             .extend(resync::edit_note(connection, &planned.at, &edits, rules.mode)?);
@@ -350,6 +358,7 @@ fn attempt(
             whole: rules.whole,
             finishes: request.target.finish || request.target.counting == Counting::Finish,
             clean: clean.clone(),
+            counts: planned.counts,
         });
         meta.write(connection)?;
         reach("plan-written")?;
@@ -374,86 +383,6 @@ fn attempt(
         ledger.fold(connection, None)?;
     }
     Ok(planned)
-}
-
-/// Plans a run into temporary tables of the connection; nothing else changes (rule 31). The ledger may be attached
-/// read-only, or not be there yet.
-///
-/// # Errors
-/// Why there would be no plan.
-pub fn preview(connection: &mut Connection, ledger: &Ledger, request: &Request<'_>) -> Result<Planned, PlanError> {
-    let layout = &request.projection.layout;
-    let mut notes = Vec::new();
-    let name = TargetName {
-        plugin: String::new(),
-        identity: None,
-        account: None,
-        object: None,
-    };
-    let meta = ledger
-        .meta()
-        .cloned()
-        .unwrap_or_else(|| Meta::preview(&request.sync.slug, &name, layout));
-    if meta.plan.is_some() {
-        notes.push("a run was stopped, and what it delivered is not in the ledger yet; the next run takes it in first, and then plans less than this".to_owned());
-    }
-    let resync = resync::decide(&meta, request)?;
-    let edits = mapping::edits(&meta.layout, layout);
-    let mapping = meta.mapping + u64::from(meta.layout != *layout);
-    let (mut entries, mut unsettled) = (ENTRIES.to_owned(), UNSETTLED.to_owned());
-    if ledger.meta().is_none() || meta.layout != *layout {
-        (entries, unsettled) = (temporary("entries"), temporary("unsettled"));
-        tables::drop_temporary(connection, &["entries", "unsettled"])?;
-        if ledger.meta().is_some() {
-            guard::types(&meta.layout, request)?;
-            reproject::copy(connection, &meta, layout, mapping, &entries)?;
-        } else {
-            tables::create_rows(connection, &entries, layout)?;
-        }
-        tables::create_unsettled(connection, &unsettled, layout)?;
-        if ledger.meta().is_some() && meta.layout.same_match(layout) {
-            reproject::copy_unsettled(connection, layout, &unsettled)?;
-        }
-    }
-    let plan = temporary("plan");
-    tables::drop_temporary(connection, &["plan"])?;
-    let at = Place {
-        layout: layout.clone(),
-        former: former(&meta, layout),
-        entries,
-        unsettled,
-        plan,
-        incarnation: meta.incarnation.clone(),
-        sequence: meta.sequence,
-        previous: request.target.previous,
-    };
-    // A preview shows what it saw at once: the snapshot keeps its two readings together.
-    let source = Source::take_snapshot(connection, request.projection)?;
-    match compare(connection, &meta, request, &resync, source, at)? {
-        Compared::Same(mut planned) => {
-            tables::create_rows(connection, &planned.at.plan, layout)?;
-            planned.notes.splice(0..0, notes);
-            Ok(*planned)
-        }
-        Compared::Differs(comparison) => {
-            let Comparison { tally, mut planned, .. } = *comparison;
-            let rules = Rules {
-                entries: &planned.at.entries,
-                unsettled: &planned.at.unsettled,
-                mapping,
-                ..resync.rules(request, layout)
-            };
-            build::plan(connection, &rules, request.projection, source, &planned.at, &tally)?;
-            guard::nulled(connection, &planned.at, request, planned.counts.unchanged)?;
-            planned
-                .notes
-                .extend(resync::edit_note(connection, &planned.at, &edits, rules.mode)?);
-            planned.deliver = tally.planned().total() > 0 || tally.of(Action::Replace) > 0;
-            planned.notes.extend(new_plugin(&meta, request));
-            planned.notes.splice(0..0, notes);
-            Ok(planned)
-        }
-    }
 }
 
 /// A plan's operations as a fingerprint, and the ledger that it was made from; for a preview, on its connection.
@@ -484,138 +413,12 @@ fn new_plugin(meta: &Meta, request: &Request<'_>) -> Option<String> {
     (before != now).then(|| "the plugin is another than in the last run; that by itself sends nothing again".to_owned())
 }
 
-/// The outcome of a comparison.
-enum Compared {
-    /// Nothing changed since a run that left nothing open.
-    Same(Box<Planned>),
-    Differs(Box<Comparison>),
-}
-
-struct Comparison {
-    desired: Desired,
-    tally: Tally,
-    /// The approval of the removals that are held back, where they are (rule 10).
-    held: Option<String>,
-    planned: Planned,
-}
-
-/// Runs the model and compares it with the entries; asks the guards that need no images.
-fn compare(
-    connection: &mut Connection,
-    meta: &Meta,
-    request: &Request<'_>,
-    resync: &Resync,
-    source: Source,
-    at: Place,
-) -> Result<Compared, PlanError> {
-    let rules = Rules {
-        entries: &at.entries,
-        unsettled: &at.unsettled,
-        proposed: (meta.sequence > 0).then_some(PROPOSED),
-        ..resync.rules(request, &at.layout)
-    };
-    let narrows = diff::narrows(&rules) && tables::count(connection, &at.entries)? > 0;
-    let (mut desired, sketch) = diff::desired(
-        connection,
-        &request.projection.identities(&source.relation(request.projection)),
-        narrows,
-    )?;
-    let mut counts = Counts {
-        queried: desired.fingerprint.rows,
-        ..Counts::default()
-    };
-    let may_end = !rules.resync && rules.mode != Mode::All && meta.layout == at.layout;
-    if may_end && meta.clean.as_ref() == Some(&clean(&desired, request)) {
-        counts.unchanged = counts.queried;
-        return Ok(Compared::Same(Box::new(Planned {
-            counts,
-            shortcut: true,
-            deliver: false,
-            warn: false,
-            notes: Vec::new(),
-            at,
-        })));
-    }
-    let narrowed = match sketch {
-        Some(sketch) => diff::narrow(connection, &rules, sketch)?,
-        None => false,
-    };
-    desired.validate(connection, &at.layout, narrowed)?;
-    let mut tally = diff::changes(connection, &rules, narrowed)?;
-    let mut notes = Vec::new();
-    let removed = guard::Removals::read(connection, &at, meta, &tally)?;
-    let approved = removed.approved(connection, &at, meta, request.allow)?;
-    let nulls_grew = desired.null_keys > meta.null_keys.unwrap_or_default();
-    let held = nulls_grew && removed.count > 0 && !approved;
-    if held {
-        guard::set_aside(connection, &at.layout)?;
-        tally = diff::hold_removals(connection, &rules)?;
-        notes.push(format!(
-            "{} removals are held back: {} rows have a null key, more than in earlier runs, and may be the very rows that seem to have left; if they did leave: --allow {}",
-            removed.count, desired.null_keys, removed.token
-        ));
-    }
-    counts.invalid = desired.invalid;
-    counts.unchanged = (counts.queried - counts.invalid).saturating_sub(tally.rows());
-    counts.planned = tally.planned();
-    counts.withheld = tally.withheld();
-    counts.changes = sum(counts.planned, counts.withheld);
-    if !approved && let Some(stop) = guard::removals(request, &desired, &removed, held, counts) {
-        guard::propose(connection, &at, meta, &rules, &stop.token)?;
-        return Err(PlanError::Stopped(Box::new(stop)));
-    }
-    let doubted = tally.of(Action::Doubt);
-    if doubted > 0 {
-        notes.push(format!(
-            "{doubted} rows are held, as nobody knows whether they were inserted (`on_unknown: hold`); see what is there, and say so: outflow resolve {} KEY --delivered, or --not-delivered",
-            request.sync.slug
-        ));
-    }
-    let parked = tally.of(Action::Park);
-    if parked > 0 {
-        notes.push(format!(
-            "{parked} rows are parked: they were rejected {} times in a row or more, and are sent when their values change; to list them: outflow rejected {slug}; to try them again: outflow retry {slug} KEY, or --all",
-            request.sync.park_after.map_or(0, NonZeroU32::get),
-            slug = request.sync.slug
-        ));
-    }
-    let warn = counts.invalid > 0 || held || doubted > 0 || parked > 0 || tally.of(Action::Wait) > 0;
-    let planned = Planned {
-        counts,
-        shortcut: false,
-        deliver: false,
-        warn,
-        notes,
-        at,
-    };
-    Ok(Compared::Differs(Box::new(Comparison {
-        desired,
-        tally,
-        held: held.then_some(removed.token),
-        planned,
-    })))
-}
-
-fn sum(mut a: Split, b: Split) -> Split {
-    a += b;
-    a
-}
-
-/// What makes a later run the same as this one (rule 36).
-fn clean(desired: &Desired, request: &Request<'_>) -> Clean {
-    let sync = request.sync;
-    let config = (
-        &request.projection.layout,
-        sync.mode,
-        sync.on_removed,
-        sync.returning,
-        request.target.whole,
-    );
-    // Structs of texts, numbers and lists always have a JSON form.
-    Clean {
-        fingerprint: desired.fingerprint.clone(),
-        config: serde_json::to_string(&config).unwrap_or_default(),
-    }
+/// Ends a run that guards stop, with the first of them.
+fn stop_at(stops: Vec<Stop>) -> Result<(), PlanError> {
+    stops
+        .into_iter()
+        .next()
+        .map_or(Ok(()), |stop| Err(PlanError::Stopped(Box::new(stop))))
 }
 
 /// A step is done; a test may want it to have failed.

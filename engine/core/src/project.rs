@@ -68,8 +68,17 @@ impl Project {
     /// # Errors
     /// Everything that is wrong in its files.
     pub fn load(root: &Path) -> Result<Self, Diagnostics> {
-        let absolute = std::path::absolute(root);
-        let root = absolute.map_err(|error| Diagnostic::new(root, format!("the folder cannot be found: {error}")))?;
+        match Self::read(root) {
+            (project, found) if found.0.is_empty() => Ok(project),
+            (_, found) => Err(found),
+        }
+    }
+
+    /// Reads what can be read of the project in a folder, to look at and not to run, with everything that is wrong.
+    #[must_use]
+    pub fn read(root: &Path) -> (Self, Diagnostics) {
+        // A folder that cannot be found has no files either, which is told below.
+        let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
         let mut loader = Loader {
             root: &root,
             found: Vec::new(),
@@ -99,17 +108,15 @@ impl Project {
 
         let mut found = Diagnostics(loader.found);
         found.sort();
-        match settings {
-            Some(settings) if found.0.is_empty() => Ok(Self {
-                root,
-                settings,
-                sources,
-                models,
-                destinations,
-                syncs,
-            }),
-            _ => Err(found),
-        }
+        let project = Self {
+            settings: settings.unwrap_or_else(|| ProjectSettings::unread(&root)),
+            root,
+            sources,
+            models,
+            destinations,
+            syncs,
+        };
+        (project, found)
     }
 
     /// The syncs that a folder has files of, whatever is in them or in other files.

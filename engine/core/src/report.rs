@@ -5,6 +5,7 @@ use std::ops::AddAssign;
 use serde::{Deserialize, Serialize};
 
 use crate::operation::Change;
+use crate::project::Diagnostic;
 
 /// A count, split by change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +117,15 @@ impl Status {
     }
 }
 
+/// A guard that stops a run before anything is sent, and how a person allows it (rule 35).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// What the run would do.
+    pub reason: String,
+    /// The approval, for `--allow`.
+    pub allow: String,
+}
+
 /// What a run did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
@@ -132,6 +142,12 @@ pub struct Report {
     /// Whether it failed because the project must be mended.
     #[serde(default)]
     pub configuration: bool,
+    /// What is wrong in the project's files, where that ended it: what the message says, by place.
+    #[serde(default)]
+    pub diagnostics: Vec<Diagnostic>,
+    /// The guard that stopped it.
+    #[serde(default)]
+    pub stopped: Vec<Stopped>,
     /// What a person should know besides: held removals, a shortcut taken, a plugin that changed.
     pub notes: Vec<String>,
 }

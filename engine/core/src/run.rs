@@ -3,6 +3,7 @@
 //! Each stage is a call into the module of its name; what is decided here is only their order, and how an error of each
 //! ends the run (rule 34). The ledger is touched by whoever holds the sync's [`lock`] and by nobody else.
 
+mod ahead;
 mod apart;
 mod claims;
 mod compile;
@@ -34,15 +35,16 @@ use crate::ledger::{Accept, Folded, Ledger, Note};
 use crate::plan::basis::Expected;
 use crate::plan::{self, Operations, PlanError, Planned};
 use crate::project::Project;
-use crate::report::{Control, Counts, Event, Report, Stage, Status};
+use crate::report::{Control, Counts, Event, Report, Stage, Status, Stopped};
 
 use claims::claim;
 use compile::{Access, Compiled};
-use desk::{Desk, accepted, commit, committed, prepare_ledger, reach};
+use desk::{Desk, accepted, bound, commit, committed, reach, take_in};
 use lock::SyncLock;
 use wait::Wait;
 use work::{blocking, interruptible};
 
+pub use apart::Edited;
 pub use claims::{Claims, shared};
 pub use desk::Notes;
 pub use error::RunError;
@@ -102,6 +104,8 @@ pub struct Finished {
     pub report: Report,
     /// Whether its plan was made: what it had to do is in the ledger now, and not lost however it ended.
     pub planned: bool,
+    /// What came of an earlier run whose process died, where its outcomes were taken in now.
+    pub recovered: Option<Folded>,
 }
 
 /// Runs a sync. Whatever happens is in the report.
@@ -135,7 +139,7 @@ pub async fn rebaseline(request: RunRequest) -> Finished {
     }
 }
 
-fn finished(request: &RunRequest, course: Course, done: Done) -> Finished {
+fn finished(request: &RunRequest, mut course: Course, done: Done) -> Finished {
     let warn = done.warn || {
         let counts = &course.counts;
         counts.rejected.total() + counts.unmatched.total() + counts.unknown.total() + counts.invalid > 0
@@ -149,15 +153,19 @@ fn finished(request: &RunRequest, course: Course, done: Done) -> Finished {
     };
     Finished {
         planned: course.planned,
+        recovered: course.recovered.take(),
         report: course.report(request, status, message),
     }
 }
 
-fn failed(request: &RunRequest, course: Course, error: &RunError) -> Finished {
+fn failed(request: &RunRequest, mut course: Course, error: &RunError) -> Finished {
     let (status, message, planned) = (error.status(), Some(error.to_string()), course.planned);
     Finished {
+        recovered: course.recovered.take(),
         report: Report {
             configuration: error.is_configuration(),
+            diagnostics: error.diagnostics().to_vec(),
+            stopped: error.stop().map(Stopped::from).into_iter().collect(),
             ..course.report(request, status, message)
         },
         planned,
@@ -170,6 +178,7 @@ struct Course {
     planned: bool,
     counts: Counts,
     notes: Vec<String>,
+    recovered: Option<Folded>,
 }
 
 /// A run that came to its end.
@@ -185,6 +194,7 @@ impl Course {
             planned: false,
             counts: Counts::default(),
             notes: Vec::new(),
+            recovered: None,
         }
     }
 
@@ -196,6 +206,8 @@ impl Course {
             message,
             counts: self.counts,
             configuration: false,
+            diagnostics: Vec::new(),
+            stopped: Vec::new(),
             notes: self.notes,
         }
     }
@@ -214,20 +226,21 @@ impl Course {
         let interrupter = opened.warehouse.interrupter();
         let (destination, projection) = open(request, projection, Some(run_info(request))).await?;
         claim(request, destination.target().exclusive()).await?;
-        let account = destination.check().await.map_err(RunError::Check)?;
+        let account = reached(request, destination.as_ref()).await?;
 
         request.control.tell(Event::Stage { stage: Stage::Planning });
         let desk = Desk {
             ledger: opened.ledger,
             connection,
         };
+        let desk = self.take_in(request, desk, accepted(request)).await?;
         let job = request.clone();
         let target = destination.target().clone();
         let plugin = compile::plugin(request).await?;
         let (desk, planned, journal) = interruptible(request, &interrupter, move || {
             let mut desk = desk;
             let name = compile::target_name(&job, &target, account)?;
-            let notes = prepare_ledger(&job, &mut desk, name, &projection.layout, accepted(&job))?;
+            let notes = bound(&job, &mut desk, name, &projection.layout, accepted(&job))?;
             let sync = compile::sync(&job.project, &job.sync)?;
             let mut file = expected::open(&job, &projection.layout, &plugin, &desk.ledger)?;
             let mut journal = None;
@@ -266,7 +279,7 @@ impl Course {
         })?;
         self.planned = true;
         self.counts = planned.counts;
-        self.notes.clone_from(&planned.notes);
+        self.notes.extend(planned.notes.iter().cloned());
         request.control.tell(Event::Planned {
             counts: Box::new(planned.counts),
         });
@@ -315,17 +328,19 @@ impl Course {
         let interrupter = opened.warehouse.interrupter();
         let (destination, projection) = open(request, projection, Some(run_info(request))).await?;
         claim(request, destination.target().exclusive()).await?;
-        let account = destination.check().await.map_err(RunError::Check)?;
+        let account = reached(request, destination.as_ref()).await?;
         let desk = Desk {
             ledger: opened.ledger,
             connection,
         };
+        self.notes.extend(set_aside);
+        let desk = self.take_in(request, desk, Accept::Anew).await?;
         let job = request.clone();
         let target = destination.target().clone();
         let (counts, notes) = interruptible(request, &interrupter, move || {
             let mut desk = desk;
             let name = compile::target_name(&job, &target, account)?;
-            let notes = prepare_ledger(&job, &mut desk, name, &projection.layout, Accept::Anew)?;
+            let notes = bound(&job, &mut desk, name, &projection.layout, Accept::Anew)?;
             let wanted = plan::Request {
                 projection: &projection,
                 sync: compile::sync(&job.project, &job.sync)?,
@@ -344,24 +359,39 @@ impl Course {
         })
         .await?;
         self.counts = counts;
-        self.notes.extend(set_aside.into_iter().chain(notes));
+        self.notes.extend(notes);
         Ok(Done {
             end: End::Done,
             warn: false,
         })
     }
 
+    /// Takes in what a stopped run left.
+    async fn take_in(&mut self, request: &RunRequest, mut desk: Desk, accept: Accept) -> Result<Desk, RunError> {
+        let job = request.clone();
+        let (desk, folded, notes) = blocking(move || {
+            let (folded, notes) = take_in(&job, &mut desk, accept)?;
+            Ok((desk, folded, notes))
+        })
+        .await?;
+        self.recovered = folded;
+        self.notes.extend(notes);
+        Ok(desk)
+    }
+
     /// The plan's counts with what came of it. The fold has the last word, for it is what later runs go by.
     fn take(&mut self, planned: &Planned, folded: Option<&Folded>, delivered: &Delivered) {
-        let outcome = folded.map_or(&delivered.counts, |folded| &folded.counts);
-        self.counts = Counts {
-            queried: planned.counts.queried,
-            invalid: planned.counts.invalid,
-            unchanged: planned.counts.unchanged,
-            changes: planned.counts.changes,
-            planned: planned.counts.planned,
-            withheld: planned.counts.withheld,
-            ..*outcome
+        self.counts = match folded {
+            Some(folded) => folded.counts,
+            None => Counts {
+                queried: planned.counts.queried,
+                invalid: planned.counts.invalid,
+                unchanged: planned.counts.unchanged,
+                changes: planned.counts.changes,
+                planned: planned.counts.planned,
+                withheld: planned.counts.withheld,
+                ..delivered.counts
+            },
         };
         self.notes
             .extend(folded.into_iter().flat_map(|folded| folded.notes.iter().cloned()));
@@ -389,7 +419,7 @@ async fn compiled(request: &RunRequest, access: Access) -> Result<Compiled, RunE
     let secrets = compile::secrets(request).await?;
     // A person who asks what would happen is not kept waiting, and can ask again.
     let bound = match access {
-        Access::None | Access::Read => Duration::ZERO,
+        Access::None | Access::Read | Access::Copy => Duration::ZERO,
         Access::Write | Access::Restate => request.project.settings.wait_for_sources,
     };
     let mut wait = Wait::within(bound);
@@ -413,6 +443,14 @@ async fn open(
     let projection = projection.toward(target.equality);
     plan::check_target(&projection, compile::sync(&request.project, &request.sync)?, target)?;
     Ok((destination, projection))
+}
+
+/// The account, as the destination tells it when it is asked whether it can be reached; until somebody cancels.
+async fn reached(request: &RunRequest, destination: &dyn Destination) -> Result<Option<String>, RunError> {
+    tokio::select! {
+        account = destination.check() => account.map_err(RunError::Check),
+        () = request.control.cancelled() => Err(RunError::Cancelled),
+    }
 }
 
 async fn delivered(

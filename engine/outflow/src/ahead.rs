@@ -45,9 +45,10 @@ impl Default for PlanOptions {
 impl Engine {
     /// What a run would do. Changes and sends nothing, and keeps no run waiting: it works on a copy of the ledger. While
     /// the sync is being run, what the next run would do is not known, which is an error unless it is to be waited for.
+    /// Where a guard would stop the run, the preview has what it would do if it were allowed, and the approvals for that.
     ///
     /// # Errors
-    /// Why the run would send nothing, a guard that stops it included; or who runs the sync.
+    /// Why the run would send nothing; or who runs the sync. With a file also the guard that would stop the run.
     pub async fn plan(&self, sync: &str, options: PlanOptions) -> Result<Preview, Error> {
         self.taken_over(sync)?;
         let (snapshot, seen) = self.settled(sync, options.wait).await?;
@@ -66,6 +67,10 @@ impl Engine {
         };
         let mut preview = run::preview(request, shown, options.file).await?;
         preview.notes.splice(0..0, orders.iter().filter_map(resync_note));
+        if let Some(since) = renamed::was_gone(self.state(), self.catalog(), self.sync(sync)?)? {
+            let sync = sync.to_owned();
+            preview.notes.push(Error::WasGone { sync, since }.to_string());
+        }
         let gone = renamed::candidates(self.state(), self.catalog(), self.project(), self.sync(sync)?)?;
         if !gone.is_empty() {
             let sync = sync.to_owned();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::Utc;
 use outflow_core::ledger::{Arrival, Released, Resolved};
 use outflow_core::report::Control;
-use outflow_core::run::{forget, release, resolve};
+use outflow_core::run::{Edited, forget, release, resolve};
 use serde::Serialize;
 
 use crate::{Engine, Error, RunOptions, renamed};
@@ -76,13 +76,10 @@ impl Engine {
                 Err(error) => return Err(error.into()),
             }
         }
-        let done = forget::forget(Arc::clone(&lock), self.extensions().to_vec(), seen.note, keys).await?;
-        if let Some(note) = &done.note {
-            self.catalog().note_ledger(sync, note)?;
-        }
+        let edited = forget::forget(Arc::clone(&lock), self.extensions().to_vec(), seen.note, keys).await?;
+        let done = self.noted(sync, edited)?;
         let mut runs = 0;
         if let Some(row) = self.catalog().find_sync(sync)? {
-            self.catalog().repair_runs(row.id, Utc::now())?;
             runs = self.catalog().forget(row.id, &done.keys)?;
         }
         notes.extend(done.notes);
@@ -122,11 +119,8 @@ impl Engine {
         })?);
         let seen = self.seen(sync)?;
         let extensions = self.extensions().to_vec();
-        let (resolved, note) = resolve::resolve(Arc::clone(&lock), extensions, seen.note, keys, arrival).await?;
-        if let Some(note) = note {
-            self.catalog().note_ledger(sync, &note)?;
-        }
-        Ok(resolved)
+        let edited = resolve::resolve(Arc::clone(&lock), extensions, seen.note, keys, arrival).await?;
+        self.noted(sync, edited)
     }
 
     /// Releases rows that are parked after too many rejections (rule 2): of these keys, or with none of all. The next run
@@ -142,10 +136,21 @@ impl Engine {
         })?);
         let seen = self.seen(sync)?;
         let extensions = self.extensions().to_vec();
-        let (released, note) = release::release(Arc::clone(&lock), extensions, seen.note, keys).await?;
-        if let Some(note) = note {
-            self.catalog().note_ledger(sync, &note)?;
+        let edited = release::release(Arc::clone(&lock), extensions, seen.note, keys).await?;
+        self.noted(sync, edited)
+    }
+
+    /// Notes what was changed in a ledger, with the sync's lock held: so the process of a run that has no end is gone.
+    fn noted<T>(&self, sync: &str, edited: Edited<T>) -> Result<T, Error> {
+        if let Some(note) = &edited.note {
+            self.catalog().note_ledger(sync, note)?;
         }
-        Ok(released)
+        if let Some(row) = self.catalog().find_sync(sync)? {
+            self.catalog().repair_runs(row.id, Utc::now())?;
+        }
+        if let Some(folded) = &edited.recovered {
+            self.catalog().count_run(sync, folded.run, &folded.counts)?;
+        }
+        Ok(edited.done)
     }
 }

@@ -6,14 +6,14 @@ use std::time::{Duration, SystemTime};
 
 use outflow_core::delivery::budgets::Budgets;
 use outflow_core::destination::Plugins;
-use outflow_core::project::Project;
 use outflow_core::project::sync::Sync;
+use outflow_core::project::{Diagnostics, Project};
 use outflow_core::record::{Record, Records};
 use outflow_core::report::Control;
 use outflow_core::run::lock::{Asked, SyncLock};
 use outflow_core::run::{self, RunRequest};
 
-use crate::catalog::{Catalog, Run};
+use crate::catalog::{Catalog, Run, SyncRow};
 use crate::{Error, RunOptions};
 
 /// What a stopping server gives its runs besides the time for what is in flight: to record what came of it.
@@ -27,6 +27,8 @@ pub struct Engine {
 
 struct Inner {
     project: Arc<Project>,
+    /// What is wrong in its files; then it is only looked at.
+    faults: Diagnostics,
     plugins: Arc<dyn Plugins>,
     state: PathBuf,
     catalog: Catalog,
@@ -81,6 +83,20 @@ impl EngineBuilder {
     /// Everything that is wrong in the project's files, or the catalog.
     pub fn build(self) -> Result<Engine, Error> {
         let project = Project::load(&self.project)?;
+        self.open(project, Diagnostics::default())
+    }
+
+    /// Opens the project to look at what is known of it, whatever is wrong in its files: that is given besides. Where
+    /// anything is, [`Engine`] lists and shows, and does nothing else.
+    ///
+    /// # Errors
+    /// When the catalog cannot be used.
+    pub fn build_to_look(self) -> Result<(Engine, Diagnostics), Error> {
+        let (project, faults) = Project::read(&self.project);
+        Ok((self.open(project, faults.clone())?, faults))
+    }
+
+    fn open(self, project: Project, faults: Diagnostics) -> Result<Engine, Error> {
         let state = self.state.unwrap_or_else(|| project.root.join(".outflow"));
         let catalog = Catalog::open(&state)?;
         let user = self
@@ -89,6 +105,7 @@ impl EngineBuilder {
             .unwrap_or_else(|| "unknown".to_owned());
         let inner = Inner {
             project: Arc::new(project),
+            faults,
             plugins: self.plugins,
             state,
             catalog,
@@ -127,25 +144,24 @@ impl Engine {
         &self.inner.catalog
     }
 
-    /// A sync's runs, newest first.
+    /// A sync's runs, newest first; also of one that is no longer in the project.
     ///
     /// # Errors
     /// When the sync is unknown or the catalog cannot be read.
     pub fn runs(&self, sync: &str, at_most: u64) -> Result<Vec<Run>, Error> {
-        self.sync(sync)?;
-        match self.inner.catalog.find_sync(sync)? {
+        match self.known(sync)? {
             Some(row) => Ok(self.inner.catalog.runs(row.id, at_most)?),
             None => Ok(Vec::new()),
         }
     }
 
     /// The rows that did not get through, as the newest run that came as far as a plan left them; with that run's number.
-    /// Reads without a lock.
+    /// Reads without a lock; also of a sync that is no longer in the project.
     ///
     /// # Errors
     /// When the sync is unknown, or the record or the catalog cannot be read.
     pub fn rejected(&self, sync: &str) -> Result<Option<(u64, Record)>, Error> {
-        self.sync(sync)?;
+        self.known(sync)?;
         let records = self.records(sync);
         let Some(run) = records.runs()?.pop() else {
             return Ok(None);
@@ -169,11 +185,37 @@ impl Engine {
         self.inner.stop_within
     }
 
+    /// A sync to work with, of a project without mistakes.
     pub(crate) fn sync(&self, slug: &str) -> Result<&Sync, Error> {
+        self.whole()?;
         self.inner.project.syncs.get(slug).ok_or_else(|| Error::NoSuchSync {
             wanted: slug.to_owned(),
             known: self.inner.project.syncs.keys().cloned().collect(),
         })
+    }
+
+    /// What the catalog has of a sync to look at, which the project has a file of, or had; nothing before its first run.
+    fn known(&self, sync: &str) -> Result<Option<SyncRow>, Error> {
+        let row = self.inner.catalog.find_sync(sync)?;
+        let mut known = Project::sync_files(&self.inner.project.root);
+        if row.is_some() || known.iter().any(|name| name == sync) {
+            return Ok(row);
+        }
+        known.extend(self.inner.catalog.syncs()?.into_iter().map(|row| row.slug));
+        known.sort();
+        known.dedup();
+        Err(Error::NoSuchSync {
+            wanted: sync.to_owned(),
+            known,
+        })
+    }
+
+    /// Refuses to work with a project that was opened to look at it.
+    pub(crate) fn whole(&self) -> Result<(), Error> {
+        if self.inner.faults.0.is_empty() {
+            return Ok(());
+        }
+        Err(self.inner.faults.clone().into())
     }
 
     /// The sync's lock, or who has it.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use outflow_core::project::diagnostic::Diagnostics;
+use outflow_core::project::{Diagnostic, Diagnostics};
 use outflow_core::record::RecordError;
 use outflow_core::run::RunError;
 use outflow_core::run::lock::Holder;
@@ -46,6 +46,17 @@ pub enum Error {
         sync: String,
         /// The syncs that have a ledger and no file.
         gone: Vec<String>,
+    },
+    /// A sync was gone from the project and is back, or is another under its name.
+    #[error(
+        "the sync `{sync}` was gone from the project at {}, and its ledger is of before that. If this is the same sync: outflow run {sync} --same-sync. If it is a new one under an old name, that ledger is set aside: outflow run {sync} --new",
+        .since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+    )]
+    WasGone {
+        /// The sync.
+        sync: String,
+        /// When it was first missed.
+        since: chrono::DateTime<chrono::Utc>,
     },
     /// A renamed sync cannot be planned before its ledger has come along.
     #[error(
@@ -122,6 +133,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// What is wrong in the project's files, where that is it.
+    #[must_use]
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        match self {
+            Self::Project(diagnostics) => &diagnostics.0,
+            Self::Plan(error) => error.diagnostics(),
+            _ => &[],
+        }
+    }
+
     /// Whether the project or the request must be mended.
     #[must_use]
     pub const fn is_configuration(&self) -> bool {
@@ -130,6 +151,7 @@ impl Error {
             | Self::NoSuchSync { .. }
             | Self::NoSuchLedger { .. }
             | Self::MaybeRenamed { .. }
+            | Self::WasGone { .. }
             | Self::NoSuchSpan { .. }
             | Self::StillInModel { .. } => true,
             Self::Plan(error) => error.is_configuration(),

@@ -1,9 +1,10 @@
-//! A sync under a new name takes along what is known of its destination (rule 7).
+//! A sync under a new name takes along what is known of its destination, and a new sync under an old name does not (rule 7).
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
 use outflow_core::project::Project;
 use outflow_core::project::sync::Sync;
 use outflow_core::run::lock::{self, Asked, SyncLock};
@@ -14,6 +15,8 @@ use crate::catalog::Catalog;
 /// What moves, in that order: the ledger last, so that none is opened without what belongs to it, and a move that was cut
 /// short is carried on.
 const FILES: [&str; 4] = ["journal", "runs", "ledger.duckdb.wal", LEDGER];
+/// What says nothing of a new sync under the old name.
+const OF_THE_OLD: [&str; 3] = ["journal", "runs", LEDGER];
 const LEDGER: &str = "ledger.duckdb";
 
 /// The name that a sync had before, where its ledger is still to come along.
@@ -55,6 +58,32 @@ pub fn candidates(state: &Path, catalog: &Catalog, project: &Project, sync: &Syn
     let left = rows.filter(|row| row.ledger.as_ref().is_some_and(|note| note.rows > 0));
     let gone = left.filter(|row| !project.syncs.contains_key(&row.slug));
     Ok(gone.map(|row| row.slug).collect())
+}
+
+/// Since when a sync was gone from the project that is in it again, and has a ledger of then.
+///
+/// # Errors
+/// When the catalog cannot be read.
+pub fn was_gone(state: &Path, catalog: &Catalog, sync: &Sync) -> Result<Option<DateTime<Utc>>, Error> {
+    let Some(since) = catalog.find_sync(&sync.slug)?.and_then(|row| row.gone_at) else {
+        return Ok(None);
+    };
+    Ok(has_ledger(state, catalog, sync)?.then_some(since))
+}
+
+/// Begins anew under an old name: what is known of the sync that had it is set aside, with the lock held. Its records too,
+/// as one record is read as what came after the other.
+///
+/// # Errors
+/// When a file cannot be moved.
+pub fn begin_anew(catalog: &Catalog, sync: &Sync, held: &SyncLock) -> Result<(), Error> {
+    for name in OF_THE_OLD {
+        let file = held.folder().join(name);
+        if file.exists() {
+            lock::set_aside(&file).map_err(|source| Error::Io { path: file, source })?;
+        }
+    }
+    Ok(catalog.note_back(&sync.slug, false)?)
 }
 
 /// Whether the sync has a ledger of its own, or had one.

@@ -32,8 +32,11 @@ pub struct RunOptions {
     pub allow: Vec<String>,
     /// Whether another target than before is the same place under a new address (rule 7).
     pub same_target: bool,
-    /// Whether a sync without a ledger is a new one, though others are gone from the project that it may have been.
+    /// Whether a sync without a ledger is a new one, though others are gone from the project that it may have been; and
+    /// whether one whose ledger is of a sync that was gone is a new one under its name.
     pub new: bool,
+    /// Whether a sync that was gone from the project for a while is still the same (rule 7).
+    pub same_sync: bool,
     /// Fail instead of waiting where the sync is being run.
     pub no_wait: bool,
     /// The file of the plan that the run is held to, as [`Engine::apply`] sets it.
@@ -113,6 +116,7 @@ impl Engine {
             same_target: header.same_target,
             // Whoever made the plan was told.
             new: true,
+            same_sync: true,
             no_wait: true,
             plan: Some(plan.to_owned()),
         };
@@ -247,14 +251,27 @@ impl Engine {
                 message: ended.message,
                 counts: ended.counts,
                 configuration: false,
+                diagnostics: Vec::new(),
+                stopped: Vec::new(),
                 notes: ended.notes,
             })
         }))
     }
 
-    /// Takes along what a renamed sync had, and refuses one of which it is not known whether it was renamed (rule 7).
-    fn identify(&self, slug: &str, lock: &SyncLock, is_new: bool) -> Result<(), Error> {
-        let sync = self.sync(slug)?;
+    /// Takes along what a renamed sync had, and refuses one of which it is not known whether it was renamed, or is the one
+    /// that had its name before (rule 7).
+    fn identify(&self, slug: &str, lock: &SyncLock, is_new: bool, is_same: bool) -> Result<(), Error> {
+        let (sync, catalog) = (self.sync(slug)?, self.catalog());
+        catalog.note_gone(self.project().syncs.keys(), Utc::now())?;
+        match renamed::was_gone(self.state(), catalog, sync)? {
+            Some(since) if !is_same && !is_new => {
+                let sync = slug.to_owned();
+                return Err(Error::WasGone { sync, since });
+            }
+            Some(_) if !is_same => renamed::begin_anew(catalog, sync, lock)?,
+            // Also where it has no ledger yet: the one that it is about to get is its own.
+            _ => catalog.note_back(slug, true)?,
+        }
         renamed::take_over(self.state(), self.catalog(), sync, lock, self.user())?;
         let gone = renamed::candidates(self.state(), self.catalog(), self.project(), sync)?;
         if gone.is_empty() || is_new {
@@ -298,7 +315,8 @@ impl Engine {
             canceller,
         } = run;
         self.reach(slug, "run-listed")?;
-        let renamed = self.identify(slug, &lock, matches!(job, Job::Rebaseline) || options.new);
+        let declares = matches!(job, Job::Rebaseline);
+        let renamed = self.identify(slug, &lock, declares || options.new, declares || options.same_sync);
         let note = catalog.find_sync(slug)?.and_then(|row| row.ledger);
         let mut request = self.request(slug, lock, begun.run.number, note, options, control);
         // Its own order says it by a token, with which the ledger knows whether it was begun.
@@ -309,12 +327,17 @@ impl Engine {
             (Ok(()), Job::Run) => run::run(request.clone()).await,
             (Ok(()), Job::Rebaseline) => run::rebaseline(request.clone()).await,
         };
+        if let Some(folded) = &finished.recovered {
+            catalog.count_run(slug, folded.run, &folded.counts)?;
+        }
         if finished.report.number != begun.run.number {
             // The catalog was lost or restored; the ledger knows better how many runs there were.
             catalog.renumber_run(begun.run.id, finished.report.number)?;
         }
         let settle = settle(&finished, &begun, canceller);
-        let Finished { mut report, planned } = finished;
+        let Finished {
+            mut report, planned, ..
+        } = finished;
         report.notes.splice(0..0, told(&begun));
         report.notes.extend(left(&report, planned, &begun));
         report.notes.extend(self.sweep_records(&request).await?);
@@ -350,9 +373,12 @@ fn refused(sync: &str, number: u64, error: &Error) -> Finished {
             message: Some(error.to_string()),
             counts: Counts::default(),
             configuration: error.is_configuration(),
+            diagnostics: error.diagnostics().to_vec(),
+            stopped: Vec::new(),
             notes: Vec::new(),
         },
         planned: false,
+        recovered: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::{Instant, timeout_at};
@@ -17,6 +17,8 @@ use crate::{Control, Error, Report, Status};
 const LOOK: Duration = Duration::from_millis(500);
 /// Before a sync that could not be run is tried again.
 const AFTER_ERROR: Duration = Duration::from_secs(60);
+/// Between the beginning of a run whose process died and another try: what killed it would kill the next one too.
+const AFTER_CRASH: TimeDelta = TimeDelta::seconds(60);
 /// How long a run that is dropped may take to let go of its lock.
 const DROP: Duration = Duration::from_secs(1);
 
@@ -30,6 +32,8 @@ impl Engine {
     /// # Errors
     /// When the catalog cannot be used.
     pub async fn serve(&self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        self.whole()?;
+        self.catalog().note_gone(self.project().syncs.keys(), Utc::now())?;
         let mut serving = Serving {
             engine: self,
             slots: Arc::new(Semaphore::new(self.project().settings.concurrency.max(1))),
@@ -85,12 +89,25 @@ impl Serving<'_> {
             }
             served.insert(row.id, &sync.slug);
         }
-        for slug in catalog.queued()?.iter().filter_map(|id| served.get(id)) {
-            if !self.running.contains_key(*slug) {
+        for id in catalog.queued()? {
+            let Some(slug) = served.get(&id).filter(|slug| !self.running.contains_key(**slug)) else {
+                continue;
+            };
+            if !self.is_recovering(id)? {
                 self.start(slug);
             }
         }
         Ok(())
+    }
+
+    /// Whether the newest run of a sync began a moment ago and has no end: its process died, or another runs it still.
+    fn is_recovering(&self, sync: i64) -> Result<bool, Error> {
+        let newest = self.engine.catalog().runs(sync, 1)?.into_iter().next();
+        Ok(newest.is_some_and(|run| {
+            let since = Utc::now() - run.started_at;
+            // A clock that was set back is no reason to wait.
+            run.ended.is_none() && since >= TimeDelta::zero() && since < AFTER_CRASH
+        }))
     }
 
     fn start(&mut self, slug: &str) {

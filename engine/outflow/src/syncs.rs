@@ -1,7 +1,6 @@
 //! Which syncs there are, and when they run next.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use chrono::{DateTime, Utc};
 use outflow_core::project::Project;
@@ -16,7 +15,7 @@ use crate::{Engine, Error};
 pub struct Listed {
     /// The sync.
     pub sync: String,
-    /// Whether it is switched on. Not known where the project's files have mistakes, or its own file is gone.
+    /// Whether it is switched on. Not known where its file has a mistake or is gone.
     pub enabled: Option<bool>,
     /// Whether the project has a file of it. Where it has none, the state is what is left.
     pub in_project: bool,
@@ -30,14 +29,6 @@ pub struct Listed {
     pub full_resync_queued: bool,
 }
 
-/// The syncs of a project, also of one with mistakes in its files: of those the names count. By name.
-///
-/// # Errors
-/// When the catalog cannot be read.
-pub fn listed(project: &Path, state: &Path) -> Result<Vec<Listed>, Error> {
-    list(&Catalog::open(state)?, Project::sync_files(project))
-}
-
 /// The next times of a scheduled sync.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tick {
@@ -48,13 +39,14 @@ pub struct Tick {
 }
 
 impl Engine {
-    /// The syncs of the project, and those of which only the state is left, by name.
+    /// The syncs of the project, those whose files have mistakes included, and those of which only the state is left, by
+    /// name.
     ///
     /// # Errors
     /// When the catalog cannot be read.
     pub fn syncs(&self, now: DateTime<Utc>) -> Result<Vec<Listed>, Error> {
         let syncs = &self.project().syncs;
-        let mut all = list(self.catalog(), syncs.keys().cloned())?;
+        let mut all = list(self.catalog(), Project::sync_files(&self.project().root))?;
         let ticks = self.schedule(1, now)?;
         for listed in &mut all {
             listed.enabled = syncs.get(&listed.sync).map(|sync| !sync.disabled);

@@ -66,9 +66,7 @@ impl Engine {
                 path: lock::folder(self.state(), sync),
                 source,
             })?;
-        let copy = Arc::clone(&snapshot.lock);
-        let extensions = self.extensions().to_vec();
-        let ledger = explain::held(copy, extensions, seen.note.clone(), key.to_owned()).await?;
+        // First, so that it is the one to say what was taken in.
         let next = match &snapshot.under_way {
             Some(holder) => Err(Error::Unsettled {
                 sync: sync.to_owned(),
@@ -77,11 +75,15 @@ impl Engine {
             None => {
                 let copy = Arc::clone(&snapshot.lock);
                 let options = RunOptions::default();
-                let mut request = self.request(sync, copy, seen.last_run + 1, seen.note, options, Control::default());
+                let (number, note) = (seen.last_run + 1, seen.note.clone());
+                let mut request = self.request(sync, copy, number, note, options, Control::default());
                 take(&mut request, &seen.orders);
                 explain::next(request, key.to_owned()).await.map_err(Error::from)
             }
         };
+        let copy = Arc::clone(&snapshot.lock);
+        let extensions = self.extensions().to_vec();
+        let ledger = explain::held(copy, extensions, seen.note, key.to_owned()).await?;
         let next = match next {
             Err(error @ Error::Plan(RunError::Key(_))) => return Err(error),
             // Without a ledger, only the model could have said what the key is.

@@ -1,6 +1,7 @@
 //! A host program that embeds Outflow: it plans a sync, runs it with its progress shown, and lists what comes next.
 //!
-//! `embed PROJECT SYNC`, with plugins from the project's `plugins/`. Ctrl-C stops the run in good order.
+//! `embed PROJECT SYNC`, with plugins from the project's `plugins/` and those that come with Outflow. Ctrl-C stops the run in
+//! good order.
 
 use std::env::args;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ async fn main() -> anyhow::Result<()> {
     let sync = args().nth(2).context("usage: embed PROJECT SYNC")?;
     let plugins = Registry::new(RegistryOptions {
         folders: vec![project.join("plugins")],
+        bundled: outflow_first_party::plugins(),
         ..RegistryOptions::default()
     })?;
     let engine = Engine::builder(project, Arc::new(plugins)).build()?;

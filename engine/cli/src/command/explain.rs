@@ -4,10 +4,11 @@ use outflow::record::{Event, meaning};
 use outflow::{Explanation, Held, Next, Step};
 
 use super::engine;
-use super::plan::fields;
+use super::plan::{fields, stopped};
 use crate::arguments::{Arguments, Output};
 use crate::exit::Exit;
-use crate::output::{self, say};
+use crate::output::{self, Table, indented, say};
+use crate::terminal::line;
 
 /// Explains a key. Failure is a key that nobody knows.
 pub async fn execute(arguments: &Arguments, sync: &str, key: &str) -> anyhow::Result<Exit> {
@@ -21,9 +22,12 @@ pub async fn execute(arguments: &Arguments, sync: &str, key: &str) -> anyhow::Re
         }
         Output::Text if known => show(sync, &explanation),
         Output::Text => {
-            say!("{sync} {}: no such row in records, ledger or model", explanation.key);
+            say!(
+                "{sync} {}: no such row in records, ledger or model",
+                line(&explanation.key)
+            );
             if let Some(why) = &explanation.next_unknown {
-                say!("what the next run would do is not known: {why}");
+                say!("what the next run would do is not known: {}", indented(why));
             }
         }
     }
@@ -31,14 +35,17 @@ pub async fn execute(arguments: &Arguments, sync: &str, key: &str) -> anyhow::Re
 }
 
 fn show(sync: &str, explanation: &Explanation) {
-    say!("{sync} {}", explanation.key);
+    say!("{sync} {}", line(&explanation.key));
     if explanation.history.is_empty() {
         say!("\nno record of a run that is kept has it");
     } else {
-        let headings = ["run", "change", "operation", "outcome", "why", "record that was sent"];
-        let mut table = output::table(&headings);
+        let headings = ["#run", "change", "operation", "outcome", "why", "record that was sent"];
+        let mut table = Table::new(&headings);
+        if !output::is_wide() {
+            table.ruled();
+        }
         for event in &explanation.history {
-            table.add_row(row(event));
+            table.row(row(event));
         }
         say!("\n{table}");
     }
@@ -46,8 +53,8 @@ fn show(sync: &str, explanation: &Explanation) {
     held(explanation.ledger.as_ref());
     say!("");
     match (&explanation.next, &explanation.next_unknown) {
-        (Some(next), _) => plan(next, explanation.ledger.as_ref()),
-        (None, Some(why)) => say!("next run: not known: {why}"),
+        (Some(next), _) => plan(sync, next, explanation.ledger.as_ref()),
+        (None, Some(why)) => say!("next run: not known: {}", indented(why)),
         (None, None) => {}
     }
 }
@@ -95,39 +102,43 @@ fn held(held: Option<&Held>) {
         marks.extend(entry.place.as_ref().map(|place| format!("at {place}")));
         marks.extend(entry.id.as_ref().map(|id| format!("the destination's id is {id}")));
         let record = record.map_or("", String::as_str);
-        say!("ledger: {record} ({})", marks.join("; "));
+        say!("ledger: {} ({})", line(record), line(&marks.join("; ")));
     }
     for row in &held.unsettled {
         let message = row.message.as_deref().unwrap_or("no reason was given");
         say!(
-            "not through: {} {}, {} times since run {}: {message}",
+            "not through: {} {}, {} since run {}: {}",
             row.kind,
             row.state,
-            row.times,
-            row.since
+            output::counted(row.times, "time"),
+            row.since,
+            line(message)
         );
     }
 }
 
-fn plan(next: &Next, ledger: Option<&Held>) {
+fn plan(sync: &str, next: &Next, ledger: Option<&Held>) {
     for fault in &next.faults {
-        say!("next run: the row cannot be sent: {fault}");
+        say!("next run: the row cannot be sent: {}", line(fault));
     }
-    if let Some(stopped) = &next.stopped {
-        say!("next run: stops before it sends anything: {stopped}");
-    }
+    stopped(sync, &next.stopped);
+    let run = if next.stopped.is_empty() {
+        "next run"
+    } else {
+        "if that is allowed"
+    };
     for step in &next.steps {
-        say!("next run: {}", told(step));
+        say!("{run}: {}", line(&told(step)));
         for (field, before, after) in fields(step.before.as_deref(), step.after.as_deref()) {
             if step.operation.is_some() && !field.is_empty() {
-                say!("  {field}: {before} -> {after}");
+                say!("  {}: {} -> {}", line(&field), line(&before), line(&after));
             }
         }
     }
-    if next.steps.is_empty() && next.faults.is_empty() && next.stopped.is_none() {
+    if next.steps.is_empty() && next.faults.is_empty() {
         let held = ledger.is_some_and(|held| !held.entries.is_empty());
         say!(
-            "next run: nothing: {}",
+            "{run}: nothing: {}",
             match (next.in_model, held) {
                 (true, _) => "the destination has the row as the model has it",
                 (false, true) => "the model has no such row, and what the ledger has of it needs nothing",
@@ -136,7 +147,7 @@ fn plan(next: &Next, ledger: Option<&Held>) {
         );
     }
     for note in &next.notes {
-        say!("note: {note}");
+        say!("note: {}", indented(note));
     }
 }
 

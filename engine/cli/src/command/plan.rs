@@ -1,13 +1,14 @@
 //! `outflow plan`: what a run would do.
 
 use outflow::destination::Effect;
-use outflow::{Counts, PlanOptions, Preview, RunOptions, Split};
+use outflow::{Counts, PlanOptions, Preview, RunOptions, Split, Stopped};
 use serde_json::Value;
 
 use super::engine;
 use crate::arguments::{Arguments, Output, Plan};
 use crate::exit::Exit;
 use crate::output::{self, say};
+use crate::terminal::line;
 
 /// Plans, and shows it.
 pub async fn execute(arguments: &Arguments, plan: &Plan) -> anyhow::Result<Exit> {
@@ -27,33 +28,39 @@ pub async fn execute(arguments: &Arguments, plan: &Plan) -> anyhow::Result<Exit>
     let preview = engine(arguments)?.plan(&plan.sync, options).await?;
     match arguments.output {
         Output::Json => output::json(&preview)?,
-        Output::Text => show(&preview),
+        Output::Text => show(&plan.sync, &preview),
     }
     if let (Output::Text, Some(file), Some(digest)) = (arguments.output, &plan.out, &preview.digest) {
         let file = file.display();
         say!("\nwritten to {file}; its digest is {digest}\nto do exactly this: outflow apply {file}");
     }
-    Ok(Exit::Success)
+    // As the run would.
+    Ok(if preview.stopped.is_empty() {
+        Exit::Success
+    } else {
+        Exit::Failed
+    })
 }
 
-fn show(preview: &Preview) {
+fn show(sync: &str, preview: &Preview) {
     say!("{}", counts(&preview.counts));
+    stopped(sync, &preview.stopped);
     for note in &preview.notes {
-        say!("note: {note}");
+        say!("note: {}", output::indented(note));
     }
     if !preview.sample.is_empty() {
-        let mut table = output::table(&["change", "operation", "key", "field", "before", "after"]);
+        let mut table = output::Table::new(&["change", "operation", "key", "field", "before", "after"]);
         for sample in &preview.sample {
             let mut first = [sample.change.clone(), sample.kind.clone(), sample.key.clone()];
             for (field, before, after) in fields(sample.before.as_deref(), sample.after.as_deref()) {
                 let [change, kind, key] = std::mem::take(&mut first);
-                table.add_row([change, kind, key, field, before, after]);
+                table.row([change, kind, key, field, before, after]);
             }
         }
         say!("{table}");
     }
     for invalid in &preview.invalid {
-        say!("cannot be sent: {}: {}", invalid.key, invalid.reason);
+        say!("cannot be sent: {}: {}", line(&invalid.key), line(&invalid.reason));
     }
     for (kind, effects) in &preview.requests {
         say!("\nthe first {kind}:");
@@ -61,11 +68,26 @@ fn show(preview: &Preview) {
     }
 }
 
+/// The guards that would stop a run, and how it is allowed.
+pub(super) fn stopped(sync: &str, stops: &[Stopped]) {
+    if stops.is_empty() {
+        return;
+    }
+    for stop in stops {
+        say!("a run would be stopped: {}", output::indented(&stop.reason));
+    }
+    let allow: Vec<_> = stops.iter().map(|stop| format!("--allow {}", stop.allow)).collect();
+    say!(
+        "and would send nothing; if all this is right: outflow run {sync} {}",
+        allow.join(" ")
+    );
+}
+
 /// What the plan counts.
 fn counts(counts: &Counts) -> String {
-    let mut table = output::table(&["", "added", "changed", "removed"]);
+    let mut table = output::Table::new(&["", "#added", "#changed", "#removed"]);
     let mut row = |name: &str, split: Split| {
-        table.add_row([
+        table.row([
             name.to_owned(),
             split.added.to_string(),
             split.changed.to_string(),
@@ -77,8 +99,10 @@ fn counts(counts: &Counts) -> String {
         row("not sent", counts.withheld);
     }
     format!(
-        "{} rows queried, {} as they were, {} that cannot be sent\n{table}",
-        counts.queried, counts.unchanged, counts.invalid
+        "{} queried, {} as they were, {} that cannot be sent\n{table}",
+        output::counted(counts.queried, "row"),
+        counts.unchanged,
+        counts.invalid
     )
 }
 
@@ -112,24 +136,24 @@ fn request(effect: &Effect) {
             headers,
             body,
         } => {
-            say!("{method} {url}");
+            say!("{} {}", line(method), line(url));
             for (name, value) in headers {
-                say!("{name}: {value}");
+                say!("{}: {}", line(name), line(value));
             }
             say!("\n{body}");
         }
-        Effect::Append { path, preamble, data } => say!("append to {path}\n{preamble}{data}"),
+        Effect::Append { path, preamble, data } => say!("append to {}\n{preamble}{data}", line(path)),
         Effect::Rename {
             from,
             to,
             replace: true,
-        } => say!("rename {from} to {to}, replacing what is there"),
+        } => say!("rename {} to {}, replacing what is there", line(from), line(to)),
         Effect::Rename {
             from,
             to,
             replace: false,
-        } => say!("rename {from} to {to}"),
-        Effect::Remove { path } => say!("remove {path}"),
+        } => say!("rename {} to {}", line(from), line(to)),
+        Effect::Remove { path } => say!("remove {}", line(path)),
         Effect::Wait { ms } => say!("wait {ms} ms"),
     }
 }

@@ -25,12 +25,12 @@ pub async fn execute(arguments: &Arguments, command: &Plugin) -> anyhow::Result<
                     output::json(&plugins)?;
                 }
                 Output::Text => {
-                    let mut table = output::table(&["plugin", "from"]);
+                    let mut table = output::Table::new(&["plugin", "from"]);
                     for plugin in found {
                         let from = plugin
                             .file
                             .map_or("this binary".to_owned(), |file| file.display().to_string());
-                        table.add_row([plugin.name, from]);
+                        table.row([plugin.name, from]);
                     }
                     say!("{table}");
                 }

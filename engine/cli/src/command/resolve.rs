@@ -6,6 +6,7 @@ use super::engine;
 use crate::arguments::{Arguments, Output};
 use crate::exit::Exit;
 use crate::output::{self, say};
+use crate::terminal::line;
 
 /// Resolves keys. A warning is that one of them is still as it was.
 pub async fn execute(arguments: &Arguments, sync: &str, keys: &[String], delivered: bool) -> anyhow::Result<Exit> {
@@ -20,7 +21,7 @@ pub async fn execute(arguments: &Arguments, sync: &str, keys: &[String], deliver
         Output::Text if resolved.is_empty() => say!("{sync} has no ledger yet"),
         Output::Text => {
             for one in &resolved {
-                say!("{sync} {}: {}", one.key, one.message);
+                say!("{sync} {}: {}", line(&one.key), line(&one.message));
             }
         }
     }

@@ -4,6 +4,7 @@ use super::engine;
 use crate::arguments::{Arguments, Output};
 use crate::exit::Exit;
 use crate::output::{self, say};
+use crate::terminal::line;
 
 /// Releases keys, or all that is parked. A warning is that one of them is not parked.
 pub async fn execute(arguments: &Arguments, sync: &str, keys: &[String], all: bool) -> anyhow::Result<Exit> {
@@ -13,10 +14,10 @@ pub async fn execute(arguments: &Arguments, sync: &str, keys: &[String], all: bo
         Output::Json => output::json(&released)?,
         Output::Text => {
             for key in &released.keys {
-                say!("{sync} {key}: the next run tries it again");
+                say!("{sync} {}: the next run tries it again", line(key));
             }
             for key in &released.not_parked {
-                say!("{sync} {key}: it is not parked");
+                say!("{sync} {}: it is not parked", line(key));
             }
             if released.keys.is_empty() && released.not_parked.is_empty() {
                 say!("nothing of {sync} is parked");

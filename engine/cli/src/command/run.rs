@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use outflow::{Engine, Report, RunOptions, Status};
+use outflow::{Counts, Engine, Report, RunOptions, Status};
 
 use super::engine;
 use crate::arguments::{Arguments, Output, Run};
 use crate::exit::{Exit, Usage};
-use crate::output::{self, say};
+use crate::output::{self, say, tell};
 use crate::progress;
+use crate::stop::Stop;
 
 /// Runs the syncs that were named, or all; one after the other, so that what is printed can be read.
 pub async fn execute(arguments: &Arguments, run: &Run) -> anyhow::Result<Exit> {
@@ -20,20 +21,30 @@ pub async fn execute(arguments: &Arguments, run: &Run) -> anyhow::Result<Exit> {
         allow: run.allow.clone(),
         same_target: run.same_target,
         new: run.new,
+        same_sync: run.same_sync,
         no_wait: run.no_wait,
         ..RunOptions::default()
     };
-    let mut exit = Exit::Success;
-    let mut reports = Vec::new();
-    for sync in syncs {
-        let report = progress::follow(engine.run(&sync, options.clone()), &sync).await?;
+    let (mut exit, mut reports) = (Exit::Success, Vec::new());
+    // From here on, so that no signal between two runs is lost.
+    let mut stop = Stop::listen()?;
+    let mut waiting = syncs.into_iter();
+    while let Some(sync) = waiting.next() {
+        let report = match progress::follow(engine.run(&sync, options.clone()), &sync, &mut stop).await {
+            Ok(report) => report,
+            // With others before it, what those did is told all the same.
+            Err(error) if reports.is_empty() && waiting.len() == 0 => return Err(error.into()),
+            Err(error) => not_begun(sync, &error),
+        };
         exit = exit.worse(Exit::of_report(&report));
         if arguments.output == Output::Text {
             show(&report);
         }
-        let stopped = report.status == Status::Cancelled;
         reports.push(report);
-        if stopped {
+        if waiting.len() > 0 && stop.is_told().await {
+            exit = exit.worse(Exit::Interrupted);
+            let left: Vec<_> = waiting.collect();
+            tell!("stopped before {}", left.join(", "));
             break;
         }
     }
@@ -43,10 +54,29 @@ pub async fn execute(arguments: &Arguments, run: &Run) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
+/// The report of a run that could not begin.
+fn not_begun(sync: String, error: &outflow::Error) -> Report {
+    Report {
+        sync,
+        number: 0,
+        status: match error {
+            outflow::Error::Cancelled { .. } => Status::Cancelled,
+            _ => Status::Failed,
+        },
+        message: Some(error.to_string()),
+        counts: Counts::default(),
+        configuration: error.is_configuration(),
+        diagnostics: error.diagnostics().to_vec(),
+        stopped: Vec::new(),
+        notes: Vec::new(),
+    }
+}
+
 /// Does what a plan says, or nothing.
 pub async fn apply(arguments: &Arguments, file: &Path) -> anyhow::Result<Exit> {
+    let mut stop = Stop::listen()?;
     let run = engine(arguments)?.apply(file)?;
-    let report = progress::follow(run, &file.display().to_string()).await?;
+    let report = progress::follow(run, &file.display().to_string(), &mut stop).await?;
     match arguments.output {
         Output::Json => output::json(&report)?,
         Output::Text => show(&report),
@@ -60,10 +90,19 @@ fn named(engine: &Engine, run: &Run) -> anyhow::Result<Vec<String>> {
             return Err(Usage(format!("{option} is about one sync: name it")).into());
         }
     }
+    let known = &engine.project().syncs;
+    if let Some(wanted) = run.syncs.iter().find(|sync| !known.contains_key(*sync)) {
+        // Before the first is run.
+        return Err(outflow::Error::NoSuchSync {
+            wanted: wanted.clone(),
+            known: known.keys().cloned().collect(),
+        }
+        .into());
+    }
     if !run.syncs.is_empty() {
         return Ok(run.syncs.clone());
     }
-    let syncs = engine.project().syncs.values().filter(|sync| !sync.disabled);
+    let syncs = known.values().filter(|sync| !sync.disabled);
     Ok(syncs.map(|sync| sync.slug.clone()).collect())
 }
 
@@ -74,8 +113,11 @@ pub async fn rebaseline(arguments: &Arguments, sync: &str, allow: &[String]) -> 
         Output::Json => output::json(&report)?,
         Output::Text if report.status == Status::Success => {
             say!(
-                "{sync}: {} rows are taken as what the destination has; nothing was sent",
-                report.counts.unchanged
+                "{sync}: {} taken as what the destination has; nothing was sent",
+                match report.counts.unchanged {
+                    1 => "1 row is".to_owned(),
+                    rows => format!("{rows} rows are"),
+                }
             );
         }
         Output::Text => show(&report),
@@ -115,16 +157,21 @@ fn show(report: &Report) {
         _ => format!(": {}", parts.join(", ")),
     };
     let rows = if counts.queried > 0 {
-        format!(" ({} rows)", counts.queried)
+        format!(" ({})", output::counted(counts.queried, "row"))
     } else {
         String::new()
     };
-    say!("{sync}: run {number} {status}{did}{rows}");
+    let run = if number > 0 {
+        format!("run {number} ")
+    } else {
+        String::new()
+    };
+    say!("{sync}: {run}{status}{did}{rows}");
     if let Some(message) = &report.message {
-        say!("  {message}");
+        say!("  {}", output::indented(message));
     }
     for note in &report.notes {
-        say!("  note: {note}");
+        say!("  note: {}", output::indented(note));
     }
     if counts.rejected.total() + counts.unmatched.total() + counts.unknown.total() + counts.invalid > 0 {
         say!("  see: outflow rejected {sync}");

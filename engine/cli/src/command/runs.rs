@@ -1,68 +1,93 @@
 //! `outflow runs`: a sync's runs.
 
-use chrono::SecondsFormat;
+use std::fmt::Display;
+
+use chrono::TimeZone;
 use outflow::Split;
 use outflow::catalog::Run;
 use serde_json::json;
 
-use super::engine;
+use super::engine_to_look;
 use crate::arguments::{Arguments, Output};
 use crate::exit::Exit;
-use crate::output::{self, say};
+use crate::output::{self, Table, say};
+use crate::terminal::line;
 
 /// Lists them, newest first.
 pub fn execute(arguments: &Arguments, sync: &str, limit: u32) -> anyhow::Result<Exit> {
-    let engine = engine(arguments)?;
+    let (engine, _) = engine_to_look(arguments)?;
     let runs = engine.runs(sync, limit.into())?;
     let created = engine.catalog().find_sync(sync)?;
+    let zone = engine.project().settings.timezone;
     match arguments.output {
         Output::Json => output::json(&runs.iter().map(as_json).collect::<Vec<_>>())?,
         Output::Text if runs.is_empty() => say!("{sync} has not been run yet"),
         Output::Text => {
             if let Some(row) = created {
-                let at = row.created_at.to_rfc3339_opts(SecondsFormat::Secs, true);
-                say!("{sync}: created by {} at {at}", row.created_by);
+                let (by, at) = (row.created_by, output::at(row.created_at, &zone));
+                say!("{}", line(&format!("{sync}: created by {by} at {at}; times in {zone}")));
             }
-            let headings = [
-                "run", "status", "by", "started", "took", "rows", "added", "changed", "removed", "accepted", "refused",
-            ];
-            let mut table = output::table(&headings);
+            say!("{}", table(&runs, &zone));
             for run in &runs {
-                table.add_row(row(run));
+                let message = run.ended.as_ref().and_then(|ended| ended.message.as_deref());
+                if let Some(message) = message {
+                    say!("run {}: {}", run.number, output::indented(message));
+                }
             }
-            say!("{table}");
         }
     }
     Ok(Exit::Success)
 }
 
-fn row(run: &Run) -> [String; 11] {
-    let started = run.started_at.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let counts = run.ended.as_ref().map(|ended| ended.counts).unwrap_or_default();
-    let status = run.ended.as_ref().map_or("running", |ended| ended.status.as_str());
-    let took = run.ended.as_ref().map_or(String::new(), |ended| {
-        #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
-        let seconds = (ended.at - run.started_at).num_milliseconds() as f64 / 1000.0;
-        format!("{seconds:.1} s")
-    });
-    let Split {
-        added,
-        changed,
-        removed,
-    } = counts.changes;
-    [
-        run.number.to_string(),
-        status.to_owned(),
-        format!("{} ({})", run.by, run.trigger.as_str()),
-        started,
-        took,
-        counts.queried.to_string(),
-        added.to_string(),
-        changed.to_string(),
-        removed.to_string(),
-        counts.succeeded.total().to_string(),
-        counts.rejected.total().to_string(),
-    ]
+/// The runs: on a narrow terminal without who asked for each.
+fn table<Z: TimeZone<Offset: Display>>(runs: &[Run], zone: &Z) -> Table {
+    let mut headings = vec!["#run", "status", "started", "#took", "#rows", "accepted", "#refused"];
+    let is_wide = output::is_wide();
+    if is_wide {
+        headings.push("by");
+    }
+    let mut table = Table::new(&headings);
+    for run in runs {
+        let counts = run.ended.as_ref().map(|ended| ended.counts).unwrap_or_default();
+        let mut cells = vec![
+            run.number.to_string(),
+            run.ended
+                .as_ref()
+                .map_or("running", |ended| ended.status.as_str())
+                .to_owned(),
+            output::at(run.started_at, zone),
+            took(run),
+            counts.queried.to_string(),
+            split(counts.succeeded),
+            counts.rejected.total().to_string(),
+        ];
+        if is_wide {
+            cells.push(format!("{} ({})", run.by, run.trigger.as_str()));
+        }
+        table.row(cells);
+    }
+    table
+}
+
+fn took(run: &Run) -> String {
+    let Some(ended) = &run.ended else {
+        return String::new();
+    };
+    #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
+    let seconds = (ended.at - run.started_at).num_milliseconds() as f64 / 1000.0;
+    format!("{seconds:.1} s")
+}
+
+/// What was added, changed and removed, as `+3 ~1 -2`.
+fn split(counts: Split) -> String {
+    let parts = [('+', counts.added), ('~', counts.changed), ('-', counts.removed)];
+    let parts = parts.iter().filter(|(_, count)| *count > 0);
+    let parts: Vec<_> = parts.map(|(sign, count)| format!("{sign}{count}")).collect();
+    if parts.is_empty() {
+        "0".to_owned()
+    } else {
+        parts.join(" ")
+    }
 }
 
 fn as_json(run: &Run) -> serde_json::Value {

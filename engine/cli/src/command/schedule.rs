@@ -3,14 +3,14 @@
 use chrono::{SecondsFormat, Utc};
 use serde_json::json;
 
-use super::engine;
+use super::engine_to_look;
 use crate::arguments::{Arguments, Output};
 use crate::exit::Exit;
 use crate::output::{self, say};
 
-/// Lists the next times.
+/// Lists the next times, of syncs in whose files nothing is wrong.
 pub fn execute(arguments: &Arguments, next: usize) -> anyhow::Result<Exit> {
-    let engine = engine(arguments)?;
+    let (engine, faults) = engine_to_look(arguments)?;
     let ticks = engine.schedule(next, Utc::now())?;
     match arguments.output {
         Output::Json => {
@@ -23,16 +23,16 @@ pub fn execute(arguments: &Arguments, next: usize) -> anyhow::Result<Exit> {
         Output::Text if ticks.is_empty() => say!("no sync has a schedule"),
         Output::Text => {
             let zone = engine.project().settings.timezone;
-            let mut table = output::table(&["sync", "next runs"]);
+            let mut table = output::Table::new(&["sync", "next runs"]);
             for tick in ticks {
-                let at = tick
-                    .at
-                    .iter()
-                    .map(|at| at.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Secs, true));
-                table.add_row([tick.sync, at.collect::<Vec<_>>().join("\n")]);
+                let mut sync = tick.sync;
+                for at in tick.at {
+                    let at = at.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Secs, true);
+                    table.row([std::mem::take(&mut sync), at]);
+                }
             }
             say!("{table}");
         }
     }
-    Ok(Exit::Success)
+    Ok(Exit::of_faults(&faults))
 }

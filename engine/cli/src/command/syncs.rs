@@ -1,75 +1,75 @@
 //! `outflow syncs`: which syncs there are.
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use outflow::{Error, Listed};
+use std::fmt::Display;
+
+use chrono::{TimeZone, Utc};
+use outflow::Listed;
 use serde_json::json;
 
-use super::{engine, project};
+use super::engine_to_look;
 use crate::arguments::{Arguments, Output};
 use crate::exit::Exit;
-use crate::output::{self, say};
+use crate::output::{self, Table, say};
 
 /// Lists them. A mistake in a project file is told besides, and hides none.
 pub fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let folder = project(arguments)?;
-    let (syncs, mistakes) = match engine(arguments) {
-        Ok(engine) => (engine.syncs(Utc::now())?, None),
-        Err(error) => match error.downcast::<Error>()? {
-            Error::Project(mistakes) => {
-                let beside = folder.join(".outflow");
-                let state = arguments.state.as_deref().unwrap_or(&beside);
-                (outflow::listed(folder, state)?, Some(mistakes))
-            }
-            error => return Err(error.into()),
-        },
-    };
+    let (engine, faults) = engine_to_look(arguments)?;
+    let syncs = engine.syncs(Utc::now())?;
     match arguments.output {
         Output::Json => output::json(&json!({
             "syncs": syncs.iter().map(as_json).collect::<Vec<_>>(),
-            "mistakes": mistakes.as_ref().map(ToString::to_string),
+            "diagnostics": faults,
         }))?,
         Output::Text if syncs.is_empty() => say!("there is no sync"),
         Output::Text => {
-            let mut table = output::table(&["sync", "created", "last run", "next run"]);
-            for listed in &syncs {
-                table.add_row(row(listed));
-            }
-            say!("{table}");
+            let zone = engine.project().settings.timezone;
+            say!("times in {zone}\n{}", table(&syncs, &zone));
         }
     }
-    match mistakes {
-        None => Ok(Exit::Success),
-        Some(mistakes) => {
-            if arguments.output == Output::Text {
-                eprintln!("error: {mistakes}");
-            }
-            Ok(Exit::Configuration)
-        }
-    }
+    Ok(Exit::of_faults(&faults))
 }
 
-fn row(listed: &Listed) -> [String; 4] {
-    let created = match &listed.created {
-        Some((at, by)) => format!("{by}, {}", written(*at)),
-        None => String::new(),
-    };
-    let last = listed.last_run.as_ref().map_or("never".to_owned(), |run| {
+/// The syncs: on a narrow terminal without who made each.
+fn table<Z: TimeZone<Offset: Display>>(syncs: &[Listed], zone: &Z) -> Table {
+    let mut headings = vec!["sync", "last run", "next run"];
+    let is_wide = output::is_wide();
+    if is_wide {
+        headings.push("created");
+    }
+    let mut table = Table::new(&headings);
+    for listed in syncs {
+        let mut cells = vec![listed.sync.clone(), last(listed, zone), next(listed, zone)];
+        if is_wide {
+            cells.push(match &listed.created {
+                Some((at, by)) => format!("{}, {by}", output::at(*at, zone)),
+                None => String::new(),
+            });
+        }
+        table.row(cells);
+    }
+    table
+}
+
+fn last<Z: TimeZone<Offset: Display>>(listed: &Listed, zone: &Z) -> String {
+    listed.last_run.as_ref().map_or("never".to_owned(), |run| {
         let status = run.ended.as_ref().map_or("running", |ended| ended.status.as_str());
-        format!("{} {status}, {}", run.number, written(run.started_at))
-    });
+        format!("{} {status}, {}", run.number, output::at(run.started_at, zone))
+    })
+}
+
+fn next<Z: TimeZone<Offset: Display>>(listed: &Listed, zone: &Z) -> String {
     let next = match (listed.enabled, listed.next_run_at) {
         _ if !listed.in_project => "never: its file is gone".to_owned(),
         (Some(false), _) => "never: it is disabled".to_owned(),
-        (_, Some(at)) => written(at),
+        (_, Some(at)) => output::at(at, zone),
         (Some(true), None) => "by hand".to_owned(),
         (None, None) => String::new(),
     };
-    let next = if listed.full_resync_queued {
+    if listed.full_resync_queued {
         format!("{next} (full resync)")
     } else {
         next
-    };
-    [listed.sync.clone(), created, last, next]
+    }
 }
 
 fn as_json(listed: &Listed) -> serde_json::Value {
@@ -91,8 +91,4 @@ fn as_json(listed: &Listed) -> serde_json::Value {
         "next_run_at": listed.next_run_at,
         "full_resync_queued": listed.full_resync_queued,
     })
-}
-
-fn written(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

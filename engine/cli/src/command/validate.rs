@@ -21,16 +21,18 @@ pub async fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
                 } else {
                     Exit::Failed
                 });
-                Some(error.to_string())
+                Some(error)
             }
         };
+        let message = error.as_ref().map(ToString::to_string);
         if arguments.output == Output::Text {
-            match &error {
+            match &message {
                 None => say!("{sync}: good"),
-                Some(error) => say!("{sync}: {error}"),
+                Some(message) => say!("{sync}: {}", output::indented(message)),
             }
         }
-        found.push(json!({"sync": sync, "error": error}));
+        let diagnostics = error.as_ref().map_or(&[][..], outflow::Error::diagnostics);
+        found.push(json!({"sync": sync, "error": message, "diagnostics": diagnostics}));
     }
     if arguments.output == Output::Json {
         output::json(&found)?;

@@ -25,7 +25,7 @@ const IDS_IN_PLACE_SHARE: u64 = 10;
 pub struct Folded {
     /// The run whose plan it was.
     pub run: u64,
-    /// Its counts from `planned` on, but for `withheld`.
+    /// Its counts.
     pub counts: Counts,
     /// Whether every one of more than a few removals found no record, so that none is believed (rule 20).
     pub all_missing: bool,
@@ -134,7 +134,7 @@ impl Fold<'_> {
             self.meta.resync_open = false;
         }
         reproject::drop_former(self.connection, self.meta)?;
-        let counts = tally.counts(self.plan.operations, all_missing);
+        let counts = tally.counts(self.plan, all_missing);
         // An insert may take the place where another row's record was, which is to be inserted again then.
         let lost = self.plan.mode == Mode::Insert && taken > 0;
         self.meta.clean = if (ended || !self.plan.whole) && !lost && self.is_clean(&counts, all_missing)? {
@@ -505,8 +505,16 @@ impl Tally {
         self.missing_removals > MISSING_BELIEVED_MAX && self.missing_removals == self.removals_attempted
     }
 
-    fn counts(&self, planned: Split, all_missing: bool) -> Counts {
-        let mut counts = Counts { planned, ..self.counts };
+    fn counts(&self, plan: &OpenPlan, all_missing: bool) -> Counts {
+        let mut counts = Counts {
+            queried: plan.counts.queried,
+            invalid: plan.counts.invalid,
+            unchanged: plan.counts.unchanged,
+            changes: plan.counts.changes,
+            withheld: plan.counts.withheld,
+            planned: plan.operations,
+            ..self.counts
+        };
         if all_missing {
             counts.succeeded.removed -= self.missing_removals;
             counts.unmatched.removed += self.missing_removals;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::mapping::Layout;
 use crate::operation::Kind;
 use crate::project::sync::Mode;
-use crate::report::Split;
+use crate::report::{Counts, Split};
 use crate::warehouse::{Column, Connection, HASH_SCHEME, WarehouseError, quote};
 
 use super::{LedgerError, reproject};
@@ -111,6 +111,9 @@ pub struct OpenPlan {
     pub finishes: bool,
     /// What to keep as [`Meta::clean`] if every operation succeeds.
     pub clean: Option<Clean>,
+    /// Its counts up to `withheld`.
+    #[serde(default)]
+    pub counts: Counts,
 }
 
 /// What must be as it was for a run to end after the query (rule 36).

@@ -9,7 +9,7 @@ use crate::ledger::Meta;
 use crate::ledger::tables::{self, LEFT, PROPOSED, temporary};
 use crate::mapping::{Layout, is_widening};
 use crate::project::sync::{Mode, OnRemoved};
-use crate::report::Counts;
+use crate::report::{Counts, Stopped};
 use crate::warehouse::{Connection, WarehouseError};
 
 /// Rows in which a field turns null, up to which no guard minds.
@@ -26,6 +26,15 @@ pub struct Stop {
     pub token: String,
     /// The counts of the plan, as far as it got.
     pub counts: Counts,
+}
+
+impl From<&Stop> for Stopped {
+    fn from(stop: &Stop) -> Self {
+        Self {
+            reason: stop.reason.clone(),
+            allow: stop.token.clone(),
+        }
+    }
 }
 
 impl std::fmt::Display for Stop {
@@ -238,9 +247,10 @@ pub(super) fn note_left(connection: &Connection, rules: &Rules<'_>, kept: &str) 
     Ok(())
 }
 
-/// A mapped column whose type changed, other than by widening.
-pub(super) fn types(old: &Layout, request: &Request<'_>) -> Result<(), PlanError> {
+/// Mapped columns whose type changed, other than by widening.
+pub(super) fn types(old: &Layout, request: &Request<'_>) -> Vec<Stop> {
     let new = &request.projection.layout;
+    let mut stops = Vec::new();
     for column in &new.image {
         let Some(before) = old.image.iter().find(|before| before.source == column.source) else {
             continue;
@@ -258,27 +268,27 @@ pub(super) fn types(old: &Layout, request: &Request<'_>) -> Result<(), PlanError
         );
         if !request.allow.contains(&token) {
             let reason = format!("{name} was {} and is {} now", before.data_type, column.data_type);
-            return Err(PlanError::Stopped(Box::new(Stop {
+            stops.push(Stop {
                 reason,
                 token,
                 counts: Counts::default(),
-            })));
+            });
         }
     }
-    Ok(())
+    stops
 }
 
-/// A field that turns null in too many of the rows that are compared.
+/// Fields that turn null in too many of the rows that are compared.
 pub(super) fn nulled(
     connection: &Connection,
     at: &Place,
     request: &Request<'_>,
-    unchanged: u64,
-) -> Result<(), PlanError> {
+    counts: Counts,
+) -> Result<Vec<Stop>, WarehouseError> {
     let entries: Option<bool> =
         connection.scalar(&format!("SELECT EXISTS (FROM {} WHERE h IS NOT NULL)", at.entries))?;
     if entries != Some(true) || at.layout.image.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let limit = crate::project::sync::Threshold {
         share: request.sync.guards.max_nulled,
@@ -286,10 +296,10 @@ pub(super) fn nulled(
     };
     let suspects = suspects(connection, at, |nulls| {
         // Of at least so many rows.
-        limit.is_passed(nulls, if request.target.whole { 0 } else { unchanged })
+        limit.is_passed(nulls, if request.target.whole { 0 } else { counts.unchanged })
     })?;
     if suspects.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     // By key, as a record may move at the same time; a key may have several entries then.
     let layout = &at.layout;
@@ -308,10 +318,10 @@ pub(super) fn nulled(
     let shown: Vec<_> = keys.chain(shown).collect();
     let count = |index| format!(", count(*) FILTER (WHERE p.i{index} IS NULL AND e.n{index})");
     let sql = format!(
-        "SELECT count(*){counts} FROM {plan} AS p \
+        "SELECT count(*){columns} FROM {plan} AS p \
          JOIN (SELECT {shown} FROM {entries} WHERE h IS NOT NULL{group}) AS e ON {same} \
          WHERE p.change <> 'removed'",
-        counts = suspects.iter().map(count).collect::<String>(),
+        columns = suspects.iter().map(count).collect::<String>(),
         plan = at.plan,
         shown = shown.join(", "),
         entries = at.entries,
@@ -325,8 +335,9 @@ pub(super) fn nulled(
     let compared = if request.target.whole {
         changed
     } else {
-        changed + unchanged
+        changed + counts.unchanged
     };
+    let mut stops = Vec::new();
     for (index, nulled) in suspects.into_iter().zip(nulled) {
         let name = at.layout.image_name(index);
         let token = format!("nulls-{:08x}", crc32fast::hash(format!("{name} {nulled}").as_bytes()));
@@ -335,14 +346,10 @@ pub(super) fn nulled(
                 "the field `{name}` turns null in {nulled} of {compared} records, more than {} % (guards.max_nulled)",
                 limit.share * 100.0
             );
-            return Err(PlanError::Stopped(Box::new(Stop {
-                reason,
-                token,
-                counts: Counts::default(),
-            })));
+            stops.push(Stop { reason, token, counts });
         }
     }
-    Ok(())
+    Ok(stops)
 }
 
 /// The values of the image that are null in so many rows of the plan that the guard may mind: only theirs are compared with

@@ -1,6 +1,6 @@
 //! Full resyncs (rule 22), and edited mappings, which a run takes over (rule 15).
 
-use super::{Place, PlanError, Request, guard, refused, rules_of};
+use super::{Place, PlanError, Request, guard, refused, rules_of, stop_at};
 use crate::diff::Rules;
 use crate::ledger::{Meta, reproject};
 use crate::mapping::{Edit, Layout, RecordValue};
@@ -112,7 +112,7 @@ pub(super) fn take_over_layout(
     meta: &mut Meta,
     request: &Request<'_>,
 ) -> Result<(), PlanError> {
-    guard::types(&meta.layout, request)?;
+    stop_at(guard::types(&meta.layout, request))?;
     let new = &request.projection.layout;
     let mut next = Meta {
         sequence: meta.sequence + 1,

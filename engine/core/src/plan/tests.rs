@@ -1,19 +1,22 @@
 //! Runs against a real ledger file, with a destination that answers as a test says.
 
 use std::cell::RefCell;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use serde_json::Value;
 
+use super::compare::sum;
 use super::*;
 use crate::destination::{Equality, Limits};
 use crate::journal::{Entry, Header, Journal, Reader, Span, State};
-use crate::ledger::{Accept, Binding, Folded, Note};
+use crate::ledger::{Accept, Binding, Folded, Note, TargetName};
 use crate::operation::Operation;
 use crate::outcome::Rejection;
 use crate::project::model::Model;
 use crate::project::sync::{From, Guards, Mapping, Match, OnUnknown, Returning, Threshold};
 use crate::record::Records;
+use crate::report::Split;
 use crate::warehouse::{Warehouse, WarehouseOptions};
 
 mod cost;

@@ -1,6 +1,6 @@
 //! `outflow.yml`: what holds for the whole project.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono_tz::{TZ_VARIANTS, Tz};
@@ -33,6 +33,26 @@ pub struct ProjectSettings {
     pub file: PathBuf,
     /// Where its fields stand.
     pub marks: Marks,
+}
+
+impl ProjectSettings {
+    /// Those of a project whose file of them cannot be read: named after its folder.
+    pub(super) fn unread(root: &Path) -> Self {
+        Self {
+            name: root
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default(),
+            timezone: Tz::UTC,
+            memory_limit: memory_limit(),
+            threads: threads(),
+            concurrency: concurrency(),
+            wait_for_sources: wait_for_sources().0,
+            keep_records: RecordsContent::default().keep.0,
+            file: super::PROJECT_FILE.into(),
+            marks: Marks::default(),
+        }
+    }
 }
 
 /// What holds for the whole project.

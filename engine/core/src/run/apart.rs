@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use super::RunError;
+use super::desk::remove;
 use super::lock::SyncLock;
-use crate::ledger::{Ledger, Note};
+use crate::ledger::{Folded, Ledger, Note};
 use crate::private;
+use crate::record::Records;
 use crate::warehouse::{Connection, Warehouse, WarehouseOptions};
 
 /// What an instance may use that has only a ledger to read, in bytes.
@@ -19,6 +21,17 @@ pub struct Apart {
     pub connection: Connection,
     /// The instance.
     pub warehouse: Warehouse,
+}
+
+/// What a person changed in a ledger.
+#[derive(Debug)]
+pub struct Edited<T> {
+    /// What became of it.
+    pub done: T,
+    /// What came of a run whose process died, where its outcomes were taken in first.
+    pub recovered: Option<Folded>,
+    /// What the catalog is to remember of the ledger.
+    pub note: Option<Note>,
 }
 
 impl Apart {
@@ -49,5 +62,21 @@ impl Apart {
             connection,
             warehouse,
         })
+    }
+
+    /// Opens the ledger to change it, with the sync's lock held. What a stopped run left is taken in first, for good.
+    ///
+    /// # Errors
+    /// As [`Ledger::open`] and [`Ledger::recover`].
+    pub fn edit(
+        lock: &SyncLock,
+        extensions: &[PathBuf],
+        note: Option<&Note>,
+    ) -> Result<(Self, Option<Folded>), RunError> {
+        let mut apart = Self::open(lock, extensions, true, note)?;
+        apart.ledger.keep_records(Records::of(lock.folder()));
+        let recovered = apart.ledger.recover(&mut apart.connection, &lock.journal())?;
+        remove(&lock.journal())?;
+        Ok((apart, recovered))
     }
 }

@@ -52,6 +52,8 @@ pub enum Access {
     None,
     /// It is read; a missing one is empty.
     Read,
+    /// It is a copy, which nobody else has; a missing one is empty.
+    Copy,
     /// It is changed; a missing one is made.
     Write,
     /// It is made anew from what the model says, so it may be lost or older than what was noted (rule 7).
@@ -104,6 +106,7 @@ pub fn compile(request: &RunRequest, access: Access, secrets: Secrets) -> Result
     let mut ledger = match access {
         Access::None => Ledger::default(),
         Access::Read => Ledger::open(&warehouse, &path, false, note)?,
+        Access::Copy => Ledger::open(&warehouse, &path, path.exists(), note)?,
         Access::Write => Ledger::open(&warehouse, &path, true, note)?,
         Access::Restate => match readable(&warehouse, &path) {
             Err(LedgerError::Damaged(why)) => {

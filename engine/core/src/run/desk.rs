@@ -34,15 +34,15 @@ pub fn accepted(request: &RunRequest) -> Accept {
     }
 }
 
-/// Takes in what a stopped run left, and checks that the ledger is this sync's. Gives notes.
-pub fn prepare_ledger(
+/// Checks that the ledger, in which no run is open, is this sync's. Gives notes.
+pub fn bound(
     request: &RunRequest,
     desk: &mut Desk,
     target: TargetName,
     layout: &Layout,
     accept: Accept,
 ) -> Result<Vec<String>, RunError> {
-    let mut notes = take_in(request, desk, accept)?;
+    let mut notes = Vec::new();
     let before = desk.ledger.meta().map(|meta| meta.target.clone());
     bind(request, &mut desk.ledger, &mut desk.connection, target, layout, accept)?;
     if let (Some(before), Some(meta)) = (before, desk.ledger.meta())
@@ -59,8 +59,24 @@ pub fn prepare_ledger(
     Ok(notes)
 }
 
-/// Takes in what a stopped run left. Gives notes.
-fn take_in(request: &RunRequest, desk: &mut Desk, accept: Accept) -> Result<Vec<String>, RunError> {
+/// Takes in what a stopped run left, for good. Gives what that was, and notes.
+pub fn take_in(
+    request: &RunRequest,
+    desk: &mut Desk,
+    accept: Accept,
+) -> Result<(Option<Folded>, Vec<String>), RunError> {
+    let taken = recover(request, desk, accept)?;
+    committed(request, desk)?;
+    remove(&request.lock.journal())?;
+    Ok(taken)
+}
+
+/// Takes what a stopped run left into the ledger, or into a copy of it. Gives what that was, and notes.
+pub fn recover(
+    request: &RunRequest,
+    desk: &mut Desk,
+    accept: Accept,
+) -> Result<(Option<Folded>, Vec<String>), RunError> {
     let journal = request.lock.journal();
     let mut notes = Vec::new();
     let recovered = match desk.ledger.recover(&mut desk.connection, &journal) {
@@ -88,16 +104,14 @@ fn take_in(request: &RunRequest, desk: &mut Desk, accept: Accept) -> Result<Vec<
         }
         recovered => recovered?,
     };
-    if let Some(folded) = recovered {
+    if let Some(folded) = &recovered {
         notes.push(format!(
             "run {} had been stopped; what it delivered was taken in first",
             folded.run
         ));
-        notes.extend(folded.notes);
+        notes.extend(folded.notes.iter().cloned());
     }
-    committed(request, desk)?;
-    remove(&journal)?;
-    Ok(notes)
+    Ok((recovered, notes))
 }
 
 /// Whether the choices that the error offers have been made: everything is declared anew, or sent again.

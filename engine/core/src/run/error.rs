@@ -7,9 +7,9 @@ use crate::journal::JournalError;
 use crate::ledger::LedgerError;
 use crate::mapping::KeyError;
 use crate::outcome::Failure;
-use crate::plan::PlanError;
 use crate::plan::file::PlanFileError;
-use crate::project::diagnostic::Diagnostics;
+use crate::plan::{PlanError, Stop};
+use crate::project::diagnostic::{Diagnostic, Diagnostics};
 use crate::report::Status;
 use crate::warehouse::WarehouseError;
 
@@ -57,6 +57,9 @@ pub enum RunError {
     /// A text is no key of the model.
     #[error(transparent)]
     Key(KeyError),
+    /// Somebody cancelled.
+    #[error("cancelled while the destination was asked whether it can be reached")]
+    Cancelled,
     /// A thread that worked for the run is gone.
     #[error("the run broke off: {0}")]
     Broken(String),
@@ -67,6 +70,7 @@ impl RunError {
     #[must_use]
     pub fn status(&self) -> Status {
         let warehouse = match self {
+            Self::Cancelled => return Status::Cancelled,
             Self::Check(Failure::Transient(_) | Failure::Uncertain(_) | Failure::RateLimited { .. }) => {
                 return Status::Interrupted;
             }
@@ -79,6 +83,24 @@ impl RunError {
             error if error.is_cancelled() => Status::Cancelled,
             error if error.is_transient() => Status::Interrupted,
             _ => Status::Failed,
+        }
+    }
+
+    /// What is wrong in the project's files, where that is it.
+    #[must_use]
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        match self {
+            Self::Configuration(diagnostics) => &diagnostics.0,
+            _ => &[],
+        }
+    }
+
+    /// The guard that stopped it, where one did.
+    #[must_use]
+    pub const fn stop(&self) -> Option<&Stop> {
+        match self {
+            Self::Plan(PlanError::Stopped(stop)) => Some(stop),
+            _ => None,
         }
     }
 

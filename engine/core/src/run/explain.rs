@@ -4,19 +4,18 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::ahead::ahead;
 use super::apart::Apart;
-use super::claims::check_claim;
-use super::compile::{self, Access, Compiled};
-use super::desk::{accepted, bind};
 use super::lock::SyncLock;
 use super::work::blocking;
-use super::{RunError, RunRequest, compiled, open, run_info};
+use super::{RunError, RunRequest};
 use crate::ledger::Note;
 use crate::ledger::recorded;
 use crate::ledger::tables::{ENTRIES, UNSETTLED, temporary};
 use crate::mapping::{KeyError, Layout, key};
-use crate::plan::{self, PlanError, Planned};
+use crate::plan::Planned;
 use crate::record::{Unsettled, meaning, read_unsettled};
+use crate::report::Stopped;
 use crate::warehouse::{Connection, WarehouseError};
 
 /// What a ledger has of a key.
@@ -62,8 +61,8 @@ pub struct Next {
     pub faults: Vec<String>,
     /// What is done, or not done, about each difference; empty where there is none.
     pub steps: Vec<Step>,
-    /// Why the run stops before it sends anything, where it does.
-    pub stopped: Option<String>,
+    /// The guards that stop the run before it sends anything: what is done is what would be, if that were allowed.
+    pub stopped: Vec<Stopped>,
     /// What else is to be known of that run.
     pub notes: Vec<String>,
 }
@@ -98,7 +97,8 @@ impl From<KeyError> for RunError {
     }
 }
 
-/// What a ledger has of a key; nothing where there is none yet. Of a copy, which nobody writes.
+/// What a ledger has of a key; nothing where there is none yet. Of a copy, which nobody else has: what a stopped run left is
+/// taken in first, as the next run does.
 ///
 /// # Errors
 /// When the text is no key, or the ledger cannot be read.
@@ -109,7 +109,11 @@ pub async fn held(
     key: String,
 ) -> Result<Option<Held>, RunError> {
     blocking(move || {
-        let apart = Apart::open(&lock, &extensions, false, note.as_ref())?;
+        let mut apart = Apart::open(&lock, &extensions, lock.ledger().exists(), note.as_ref())?;
+        if lock.journal().exists() {
+            // Where it cannot be taken in, the ledger is shown as it is, and `next` says what is wrong.
+            let _ = apart.ledger.recover(&mut apart.connection, &lock.journal());
+        }
         let Some(meta) = apart.ledger.meta() else {
             return Ok(None);
         };
@@ -158,106 +162,37 @@ fn of_key(connection: &Connection, layout: &Layout, key: &str) -> Result<Held, R
 /// What the next run does about a key, by the code that plans it. Changes and sends nothing; of a copy of the ledger.
 ///
 /// # Errors
-/// When the text is no key, or why the run would not come to compare anything.
+/// When the text is no key, or why the run would not come to compare anything, a guard that stops it before included.
 pub async fn next(request: RunRequest, key: String) -> Result<Next, RunError> {
-    let Compiled {
-        opened,
-        connection,
-        projection,
-        pinned,
-        ..
-    } = compiled(&request, Access::Read).await?;
-    let (destination, projection) = open(&request, projection, Some(run_info(&request))).await?;
-    let target = destination.target().clone();
-    check_claim(&request, target.exclusive()).await?;
-    let name = compile::target_name(&request, &target, destination.check_offline().await)?;
-    let plugin = compile::plugin(&request).await?;
+    let (mut ahead, _) = ahead(&request).await?;
     blocking(move || {
-        let (mut connection, mut ledger) = (connection, opened.ledger);
-        let layout = &projection.layout;
-        bind(&request, &mut ledger, &mut connection, name, layout, accepted(&request))?;
+        let layout = ahead.projection.layout.clone();
         let wanted = temporary("wanted");
-        let key = key::read(&connection, layout, &[key], &wanted)?.concat();
-        let number = ledger
-            .meta()
-            .map_or(request.number, |meta| request.number.max(meta.run + 1));
-        let planned = plan::preview(
-            &mut connection,
-            &ledger,
-            &plan::Request {
-                projection: &projection,
-                sync: compile::sync(&request.project, &request.sync)?,
-                target: &target,
-                run: number,
-                full_resync: request.options.full_resync,
-                orders: &request.options.orders,
-                force: request.options.force,
-                allow: &request.options.allow,
-                pinned: &pinned,
-                plugin: Some(&plugin),
-            },
-        );
-        let mut next = Next {
+        let key = key::read(&ahead.connection, &layout, &[key], &wanted)?.concat();
+        let planned = ahead.plan()?;
+        // A row of the model for each, with what is wrong with it, if anything is.
+        let faults = ahead.connection.query_rows::<_, WarehouseError>(
+            &format!(
+                "SELECT d.fault FROM {} AS d JOIN {wanted} AS w ON {} ORDER BY 1",
+                temporary("desired"),
+                layout.same_key("d", "w")
+            ),
+            |row| row.get::<Option<String>>(0),
+        )?;
+        Ok(Next {
             key,
-            in_model: false,
-            faults: Vec::new(),
-            steps: Vec::new(),
-            stopped: None,
-            notes: Vec::new(),
-        };
-        let planned = match planned {
-            Ok(planned) => Some(planned),
-            Err(PlanError::Stopped(stop)) => {
-                next.stopped = Some(stop.to_string());
-                None
-            }
-            Err(error) => return Err(error.into()),
-        };
-        next.look(&connection, layout, planned.as_ref(), &wanted)?;
-        Ok(next)
+            in_model: !faults.is_empty(),
+            faults: faults.into_iter().flatten().collect(),
+            steps: if planned.shortcut {
+                Vec::new()
+            } else {
+                steps(&ahead.connection, &planned, &wanted)?
+            },
+            stopped: planned.stops.iter().map(Stopped::from).collect(),
+            notes: ahead.notes.into_iter().chain(planned.notes).collect(),
+        })
     })
     .await
-}
-
-impl Next {
-    fn look(
-        &mut self,
-        connection: &Connection,
-        layout: &Layout,
-        planned: Option<&Planned>,
-        wanted: &str,
-    ) -> Result<(), WarehouseError> {
-        // A guard may stop a run before rows are compared.
-        let has = |table: &str| -> Result<bool, WarehouseError> {
-            let found: Option<u64> = connection.scalar(&format!(
-                "SELECT count(*) FROM duckdb_tables() WHERE database_name = 'temp' AND table_name = '~{table}'"
-            ))?;
-            Ok(found.unwrap_or_default() > 0)
-        };
-        if has("desired")? {
-            let faults = connection.query_rows::<_, WarehouseError>(
-                &format!(
-                    "SELECT d.fault FROM {} AS d JOIN {wanted} AS w ON {} ORDER BY 1",
-                    temporary("desired"),
-                    layout.same_key("d", "w")
-                ),
-                |row| row.get::<Option<String>>(0),
-            )?;
-            self.in_model = !faults.is_empty();
-            self.faults = faults.into_iter().flatten().collect();
-        }
-        if planned.is_some_and(|planned| planned.shortcut) || !has("changes")? {
-            return Ok(());
-        }
-        self.steps = match planned {
-            Some(planned) => {
-                self.notes.clone_from(&planned.notes);
-                steps(connection, planned, wanted)?
-            }
-            None => undecided(connection, layout, wanted)?,
-        };
-        Ok(())
-    }
 }
 
 /// The differences of the key with what the plan says of them.
@@ -298,29 +233,6 @@ fn steps(connection: &Connection, planned: &Planned, wanted: &str) -> Result<Vec
             before: row.get(5)?,
             after: if operation.is_some() { row.get(6)? } else { None },
             operation,
-        })
-    })
-}
-
-/// The differences of the key where a guard stopped the run before it was planned.
-fn undecided(connection: &Connection, layout: &Layout, wanted: &str) -> Result<Vec<Step>, WarehouseError> {
-    let query = format!(
-        "SELECT c.change, {place}, c.action FROM {changes} AS c JOIN {wanted} AS w ON {same_key} ORDER BY 1, 2",
-        place = recorded::place(layout, "c."),
-        changes = temporary("changes"),
-        same_key = layout.same_key("c", "w"),
-    );
-    connection.query_rows(&query, |row| {
-        let reason: String = row.get(2)?;
-        Ok(Step {
-            change: row.get(0)?,
-            place: row.get(1)?,
-            operation: None,
-            meaning: meaning(&reason),
-            reason,
-            fields: Vec::new(),
-            before: None,
-            after: None,
         })
     })
 }

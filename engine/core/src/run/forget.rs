@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::apart::Apart;
+use super::apart::{Apart, Edited};
 use super::compile::{Access, Compiled};
-use super::desk::remove;
 use super::lock::SyncLock;
 use super::work::blocking;
 use super::{RunError, RunRequest, compiled};
@@ -27,8 +26,6 @@ pub struct Forgotten {
     pub recorded: u64,
     /// What a person should know.
     pub notes: Vec<String>,
-    /// What the catalog is to remember of the ledger.
-    pub note: Option<Note>,
 }
 
 impl From<EditError> for RunError {
@@ -79,31 +76,32 @@ pub async fn forget(
     extensions: Vec<std::path::PathBuf>,
     note: Option<Note>,
     keys: Vec<String>,
-) -> Result<Forgotten, RunError> {
+) -> Result<Edited<Forgotten>, RunError> {
     blocking(move || {
         let at = |path: &Path| {
             let path = path.to_owned();
             move |source| RunError::Io { path, source }
         };
         let mut forgotten = Forgotten::default();
+        let (mut recovered, mut after) = (None, None);
         let records = Records::of(lock.folder());
         if lock.ledger().exists() {
+            let (apart, folded) = Apart::edit(&lock, &extensions, note.as_ref())?;
             let Apart {
                 mut ledger,
                 mut connection,
                 warehouse,
-            } = Apart::open(&lock, &extensions, true, note.as_ref())?;
-            ledger.keep_records(records.clone());
-            if let Some(folded) = ledger.recover(&mut connection, &lock.journal())? {
+            } = apart;
+            if let Some(folded) = &folded {
                 forgotten.notes.push(format!(
                     "run {} had been stopped; what it delivered was taken in first",
                     folded.run
                 ));
             }
-            remove(&lock.journal())?;
+            recovered = folded;
             let done = ledger.forget(&mut connection, &keys)?;
             (forgotten.keys, forgotten.entries) = (done.keys, done.entries);
-            forgotten.note = ledger.note();
+            after = ledger.note();
             // Pages that are free in the file still have what was in them, so the file is written anew.
             let anew = lock.folder().join("ledger.anew");
             private::remove(&anew).map_err(at(&anew))?;
@@ -121,7 +119,11 @@ pub async fn forget(
         forgotten
             .notes
             .extend(leftovers(lock.folder()).map_err(at(lock.folder()))?);
-        Ok(forgotten)
+        Ok(Edited {
+            done: forgotten,
+            recovered,
+            note: after,
+        })
     })
     .await
 }

@@ -204,7 +204,10 @@ pub fn folder(state: &Path, sync: &str) -> PathBuf {
 }
 
 /// Moves a file of the state, and its write-ahead log, to a name beside it that is free; gives that name.
-pub(crate) fn set_aside(file: &Path) -> std::io::Result<PathBuf> {
+///
+/// # Errors
+/// What the operating system says.
+pub fn set_aside(file: &Path) -> std::io::Result<PathBuf> {
     let beside = |file: &Path, suffix: &str| {
         let mut name = file.as_os_str().to_owned();
         name.push(suffix);

@@ -10,16 +10,14 @@ use crate::destination::{Effect, Limits};
 use crate::operation::{Kind, Operation};
 use crate::plan::basis::Basis;
 use crate::plan::file::Header;
-use crate::plan::{self, Sample};
+use crate::plan::{self, PlanError, Sample};
 use crate::record::Invalid;
-use crate::report::Counts;
+use crate::report::{Counts, Stopped};
 use crate::warehouse::Connection;
 
-use super::claims::check_claim;
-use super::compile::{self, Access, Compiled};
-use super::desk::{accepted, bind};
+use super::ahead::ahead;
 use super::work::{blocking, interruptible};
-use super::{RunError, RunRequest, compiled, numbered, open, run_info};
+use super::{RunError, RunRequest, compile};
 
 /// What a preview shows besides counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +39,8 @@ pub struct Preview {
     pub invalid: Vec<Invalid>,
     /// The first effects of each kind of operation.
     pub requests: Vec<(Kind, Vec<Effect>)>,
+    /// The guards that would stop the run: it would do nothing of all this, unless it is allowed.
+    pub stopped: Vec<Stopped>,
     /// What a person should know, and what cannot be known before.
     pub notes: Vec<String>,
     /// The digest of the plan's file, where one was written.
@@ -49,58 +49,26 @@ pub struct Preview {
 }
 
 /// Plans a run without changing or sending anything, and writes the plan to `file`, if one is named: with the digest that
-/// the preview then has.
+/// the preview then has. What guards would stop is shown as if it were allowed, but not written to a file.
 ///
 /// # Errors
-/// Why the run would not come to send anything, a guard that stops it included.
+/// Why the run would not come to send anything.
 pub async fn preview(request: RunRequest, options: PreviewOptions, file: Option<PathBuf>) -> Result<Preview, RunError> {
-    let Compiled {
-        opened,
-        connection,
-        projection,
-        pinned,
-        ..
-    } = compiled(&request, Access::Read).await?;
-    let request = numbered(&request, &opened.ledger);
-    let interrupter = opened.warehouse.interrupter();
-    let (destination, projection) = open(&request, projection, Some(run_info(&request))).await?;
-    let target = destination.target().clone();
-    check_claim(&request, target.exclusive()).await?;
-    let job = request.clone();
-    let plugin = compile::plugin(&request).await?;
-    let name = compile::target_name(&request, &target, destination.check_offline().await)?;
-    let configuration = compile::configuration(&request, &projection.layout, &plugin)?;
+    let (mut ahead, destination) = ahead(&request).await?;
+    let (request, writes) = (ahead.request.clone(), file.is_some());
+    let configuration = compile::configuration(&request, &ahead.projection.layout, &ahead.plugin)?;
+    let interrupter = ahead.opened.warehouse.interrupter();
     let (mut preview, batches, planned, basis) = interruptible(&request, &interrupter, move || {
-        let (mut connection, mut ledger) = (connection, opened.ledger);
-        // In memory only, as it may not be written.
-        bind(
-            &job,
-            &mut ledger,
-            &mut connection,
-            name,
-            &projection.layout,
-            accepted(&job),
-        )?;
-        let planned = plan::preview(
-            &mut connection,
-            &ledger,
-            &plan::Request {
-                projection: &projection,
-                sync: compile::sync(&job.project, &job.sync)?,
-                target: &target,
-                run: job.number,
-                full_resync: job.options.full_resync,
-                orders: &job.options.orders,
-                force: job.options.force,
-                allow: &job.options.allow,
-                pinned: &pinned,
-                plugin: Some(&plugin),
-            },
-        )?;
-        let (ledger, fingerprint) = plan::basis_of(&connection, &ledger, &planned)?;
+        let planned = ahead.plan()?;
+        if let (true, Some(stop)) = (writes, planned.stops.first()) {
+            // A file is for a run that does what it says.
+            return Err(PlanError::Stopped(Box::new(stop.clone())).into());
+        }
+        let connection = ahead.connection;
+        let (ledger, fingerprint) = plan::basis_of(&connection, &ahead.opened.ledger, &planned)?;
         let basis = Basis {
-            sync: job.sync.clone(),
-            run: job.number,
+            sync: ahead.request.sync,
+            run: ahead.request.number,
             configuration,
             ledger,
             operations: planned.counts.planned,
@@ -114,19 +82,21 @@ pub async fn preview(request: RunRequest, options: PreviewOptions, file: Option<
         };
         // A preview's tables are this connection's alone, so it is handed on.
         let (batches, connection) = if options.requests {
-            first_batches(&planned, connection, target.limits)?
+            first_batches(&planned, connection, ahead.target.limits)?
         } else {
             (Vec::new(), connection)
         };
         let unknown_ids = (options.requests && basis.ledger.is_none()).then(|| {
             "the idempotency keys of a first run are others than shown here: the ledger has no name yet".to_owned()
         });
+        let notes = ahead.notes.into_iter().chain(planned.notes.iter().cloned());
         let preview = Preview {
             counts: planned.counts,
             sample,
             invalid,
             requests: Vec::new(),
-            notes: planned.notes.clone().into_iter().chain(unknown_ids).collect(),
+            stopped: planned.stops.iter().map(Stopped::from).collect(),
+            notes: notes.chain(unknown_ids).collect(),
             digest: None,
         };
         Ok((preview, batches, (planned, connection), basis))

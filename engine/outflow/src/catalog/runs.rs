@@ -125,9 +125,6 @@ impl Catalog {
     /// # Errors
     /// When the catalog cannot be written.
     pub fn end_run(&self, run: i64, report: &Report, settle: Settle, now: DateTime<Utc>) -> Result<(), CatalogError> {
-        let json = |value: serde_json::Result<String>| {
-            value.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
-        };
         self.write(|tx| {
             let ended = tx.execute(
                 "UPDATE runs SET finished_at = ?, status = ?, message = ?, counts = ?, notes = ?
@@ -136,8 +133,8 @@ impl Catalog {
                     written(now),
                     report.status.as_str(),
                     report.message,
-                    json(serde_json::to_string(&report.counts))?,
-                    json(serde_json::to_string(&report.notes))?,
+                    json_text(&report.counts)?,
+                    json_text(&report.notes)?,
                     run
                 ],
             )?;
@@ -185,6 +182,21 @@ impl Catalog {
     /// When the catalog cannot be written.
     pub fn repair_runs(&self, sync: i64, now: DateTime<Utc>) -> Result<usize, CatalogError> {
         self.write(|tx| repair(tx, sync, now))
+    }
+
+    /// Notes what a run counted whose process died, and of which that was not known.
+    ///
+    /// # Errors
+    /// When the catalog cannot be written.
+    pub fn count_run(&self, sync: &str, number: u64, counts: &Counts) -> Result<(), CatalogError> {
+        self.write(|tx| {
+            tx.execute(
+                "UPDATE runs SET counts = ?
+                 WHERE sync = (SELECT id FROM syncs WHERE slug = ?) AND number = ? AND counts = '{}'",
+                params![json_text(counts)?, sync, stored(number)],
+            )
+        })
+        .map(drop)
     }
 
     /// A sync's runs, newest first, at most so many.
@@ -252,9 +264,13 @@ pub(super) fn word<T>(row: &Row<'_>, column: &str, parse: impl Fn(&str) -> Optio
     parse(&text).ok_or_else(|| unreadable(format!("`{text}` is no {column}").into()))
 }
 
+fn json_text(value: &impl serde::Serialize) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+}
+
 fn json<T: serde::de::DeserializeOwned + Default>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
-    // A run whose process died has counted nothing.
+    // A run whose process died has counted nothing, until the next one takes in what it left.
     if text == "{}" {
         return Ok(T::default());
     }

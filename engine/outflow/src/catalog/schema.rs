@@ -3,7 +3,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The newest format.
-pub const FORMAT: i64 = 3;
+pub const FORMAT: i64 = 4;
 
 /// What takes a catalog from each format to the next.
 pub(super) const STEPS: [&str; FORMAT as usize] = [
@@ -73,6 +73,10 @@ pub(super) const STEPS: [&str; FORMAT as usize] = [
         SELECT sync, lower(hex(randomblob(16))), trigger, by, full_resync, force, created_at
         FROM old_queue ORDER BY created_at;
     DROP TABLE old_queue;
+",
+    "
+    -- Since when the project has had no file of it, as far as a run or server has seen.
+    ALTER TABLE syncs ADD COLUMN gone_at TEXT;
 ",
 ];
 

@@ -22,6 +22,8 @@ pub struct SyncRow {
     pub ledger: Option<Note>,
     /// When its schedule last fired.
     pub ticked_at: Option<DateTime<Utc>>,
+    /// When a run or a server first saw that the project has no file of it; it stays when the file is back.
+    pub gone_at: Option<DateTime<Utc>>,
 }
 
 impl Catalog {
@@ -97,6 +99,52 @@ impl Catalog {
             )
         })
         .map(drop)
+    }
+
+    /// Notes which syncs are gone from the project: all but these.
+    ///
+    /// # Errors
+    /// When the catalog cannot be written.
+    pub fn note_gone<'a>(
+        &self,
+        present: impl IntoIterator<Item = &'a String>,
+        now: DateTime<Utc>,
+    ) -> Result<(), CatalogError> {
+        let present: Vec<_> = present.into_iter().map(String::as_str).collect();
+        let gone: Vec<_> = self
+            .syncs()?
+            .into_iter()
+            .filter(|row| row.gone_at.is_none() && !present.contains(&row.slug.as_str()))
+            .collect();
+        if gone.is_empty() {
+            return Ok(()); // As ever.
+        }
+        self.write(|tx| {
+            for row in &gone {
+                tx.execute(
+                    "UPDATE syncs SET gone_at = ? WHERE id = ? AND gone_at IS NULL",
+                    params![written(now), row.id],
+                )?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Notes that a sync is in the project, with the ledger that it had or without it.
+    ///
+    /// # Errors
+    /// When the catalog cannot be written.
+    pub fn note_back(&self, slug: &str, keeps_ledger: bool) -> Result<(), CatalogError> {
+        self.write(|tx| {
+            tx.execute("UPDATE syncs SET gone_at = NULL WHERE slug = ?", [slug])?;
+            if !keeps_ledger {
+                tx.execute(
+                    "UPDATE syncs SET ledger_incarnation = NULL, ledger_sequence = NULL, ledger_rows = NULL WHERE slug = ?",
+                    [slug],
+                )?;
+            }
+            Ok(())
+        })
     }
 
     /// One of the `rivals` that has that place.
@@ -181,6 +229,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<SyncRow> {
             None => None,
         },
         ticked_at: time_if_any(row, "ticked_at")?,
+        gone_at: time_if_any(row, "gone_at")?,
     })
 }
 

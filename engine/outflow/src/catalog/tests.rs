@@ -21,6 +21,8 @@ fn report(status: Status) -> Report {
         message: None,
         counts: Counts::default(),
         configuration: false,
+        diagnostics: Vec::new(),
+        stopped: Vec::new(),
         notes: Vec::new(),
     }
 }
@@ -151,6 +153,8 @@ fn a_run_is_listed_from_its_beginning_to_its_report() {
             ..Counts::default()
         },
         configuration: false,
+        diagnostics: Vec::new(),
+        stopped: Vec::new(),
         notes: vec!["a note".into()],
     };
     catalog

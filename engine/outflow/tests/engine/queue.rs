@@ -118,7 +118,8 @@ async fn rule_30_a_server_runs_what_a_process_that_died_had_taken() {
     run(&engine).await;
     let id = leave(&engine, true);
     // It dies after its run has begun.
-    let begun = engine.catalog().begin_run(id, "bob", Cause::Waiting, Utc::now());
+    let begun = Utc::now() - TimeDelta::seconds(61);
+    let begun = engine.catalog().begin_run(id, "bob", Cause::Waiting, begun);
     begun.unwrap().unwrap();
     engine.serve(tokio::time::sleep(Duration::from_secs(2))).await.unwrap();
     let runs = engine.runs(SYNC, 10).unwrap();
@@ -132,6 +133,21 @@ async fn rule_30_a_server_runs_what_a_process_that_died_had_taken() {
         "{:?}",
         ended.notes
     );
+}
+
+#[tokio::test]
+async fn rule_30_a_server_does_not_at_once_repeat_what_a_process_died_of() {
+    let fixture = Fixture::new("");
+    let engine = fixture.engine();
+    run(&engine).await;
+    let id = leave(&engine, false);
+    let begun = engine.catalog().begin_run(id, "bob", Cause::Waiting, Utc::now());
+    begun.unwrap().unwrap();
+    engine.serve(tokio::time::sleep(Duration::from_secs(2))).await.unwrap();
+    assert_eq!(engine.runs(SYNC, 10).unwrap().len(), 2, "it waits a while");
+    assert_eq!(engine.catalog().queued().unwrap(), [id]);
+    // Who asks for it by hand need not wait.
+    assert_eq!(run(&engine).await.number, 3);
 }
 
 #[tokio::test]
@@ -199,14 +215,14 @@ async fn rule_30_a_server_stops_within_its_time() {
         .build()
         .unwrap();
     leave(&engine, false);
-    // The destination never answers, and nothing is in flight whose time could run out.
-    fixture.memory.mute(true);
+    // The destination never answers, and what is in flight has longer than that.
+    fixture.memory.hold();
     let served = engine.serve(tokio::time::sleep(Duration::from_secs(1)));
     tokio::time::timeout(Duration::from_secs(10), served)
         .await
         .unwrap()
         .unwrap();
-    fixture.memory.mute(false);
+    fixture.memory.release();
     assert_eq!(
         engine.runs(SYNC, 1).unwrap()[0].ended,
         None,

@@ -120,3 +120,73 @@ async fn rule_07_a_sync_that_may_have_been_renamed_asks() {
     // It has a ledger of its own now.
     assert_eq!(run_new(&engine).await.unwrap().status, Status::Success);
 }
+
+#[tokio::test]
+async fn rule_07_a_new_sync_under_an_old_name_does_not_adopt_the_old_ledger() {
+    let fixture = Fixture::new("");
+    run(&fixture.engine()).await;
+    let file = format!("syncs/{SYNC}.yml");
+    let sync = std::fs::read_to_string(fixture.folder.path().join(&file)).unwrap();
+    let again = async || {
+        std::fs::remove_file(fixture.folder.path().join(&file)).unwrap();
+        fixture.engine().serve(std::future::ready(())).await.unwrap();
+        fixture.write(&file, &sync);
+        fixture.engine()
+    };
+    let engine = again().await;
+    let refused = run(&engine).await;
+    assert_eq!(
+        (refused.status, refused.configuration),
+        (Status::Failed, true),
+        "{refused:?}"
+    );
+    let message = refused.message.unwrap();
+    assert!(
+        message.contains("--same-sync") && message.contains("--new"),
+        "{message}"
+    );
+    let plan = engine.plan(SYNC, PlanOptions::default()).await.unwrap();
+    assert!(plan.notes.iter().any(|note| note.contains("--same-sync")), "{plan:?}");
+    // The same one goes on where it was, once and for all.
+    let same = RunOptions {
+        same_sync: true,
+        ..RunOptions::default()
+    };
+    let report = engine.run(SYNC, same).wait().await.unwrap();
+    assert_eq!(
+        (report.status, report.counts.unchanged),
+        (Status::Success, 2),
+        "{report:?}"
+    );
+    assert_eq!(run(&engine).await.status, Status::Success);
+    // Another one begins anew.
+    let engine = again().await;
+    let new = RunOptions {
+        new: true,
+        ..RunOptions::default()
+    };
+    let report = engine.run(SYNC, new).wait().await.unwrap();
+    assert_eq!(report.counts.succeeded.added, 2, "{report:?}");
+    assert_eq!(run(&engine).await.counts.unchanged, 2);
+    // What the old one did is not told of the new one.
+    let past = engine.history(SYNC, 9).unwrap();
+    let recorded: Vec<_> = past.iter().map(|past| (past.run.number, past.recorded)).collect();
+    assert_eq!(recorded[..2], [(6, true), (5, true)]);
+    assert!(recorded[2..].iter().all(|(_, recorded)| !recorded), "{recorded:?}");
+}
+
+#[tokio::test]
+async fn rule_07_a_name_that_another_sync_had_is_free_once_that_is_renamed() {
+    let fixture = Fixture::new("");
+    run(&fixture.engine()).await;
+    let file = format!("syncs/{SYNC}.yml");
+    let sync = std::fs::read_to_string(fixture.folder.path().join(&file)).unwrap();
+    rename(&fixture, SYNC);
+    run_new(&fixture.engine()).await.unwrap();
+    fixture.write(&format!("syncs/{NEW}.yml"), &sync);
+    fixture.write(&file, &sync);
+    let engine = fixture.engine();
+    assert_eq!(run(&engine).await.counts.succeeded.added, 2);
+    // It has a ledger now, which is its own.
+    assert_eq!(run(&engine).await.counts.unchanged, 2);
+}

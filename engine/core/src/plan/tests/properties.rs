@@ -216,7 +216,7 @@ impl Stand {
             }
         }
         if let Some(folded) = &folded {
-            self.check_counts(&folded.counts, &outcomes, believed);
+            self.check_counts(&planned.counts, &folded.counts, &outcomes, believed);
         }
         if folded.is_some() || !planned.deliver {
             self.check_entries(&connection, &ledger);
@@ -383,9 +383,12 @@ impl Stand {
         true
     }
 
-    /// Rule 33: the sums hold, and are what came of the operations.
-    fn check_counts(&self, counts: &Counts, outcomes: &[(model::Operation, Verdict)], believed: bool) {
-        let mut wanted = Counts::default();
+    /// Rule 33: the sums hold, and are the plan's with what came of the operations.
+    fn check_counts(&self, plan: &Counts, counts: &Counts, outcomes: &[(model::Operation, Verdict)], believed: bool) {
+        let mut wanted = Counts {
+            planned: Split::default(),
+            ..*plan
+        };
         for (operation, verdict) in outcomes {
             let removal = operation.kind.is_removal();
             let split = match verdict {

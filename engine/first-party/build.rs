@@ -1,4 +1,4 @@
-//! Puts the repository's plugins into the binary, and lets it find the DuckDB library when it runs.
+//! Puts the repository's plugins into the crate.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -25,22 +25,7 @@ fn main() {
     }
     source.push(']');
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-    if let Err(error) = fs::write(out.join("bundled.rs"), source) {
+    if let Err(error) = fs::write(out.join("components.rs"), source) {
         println!("cargo::error={}: {error}", out.display());
-    }
-    link();
-}
-
-/// As in the core's build script, for binaries.
-fn link() {
-    println!("cargo::rerun-if-env-changed=DUCKDB_LIB_DIR");
-    let (Some(folder), Some(_)) = (env::var_os("DUCKDB_LIB_DIR"), env::var_os("CARGO_CFG_UNIX")) else {
-        return;
-    };
-    if env::var_os("CARGO_FEATURE_BUNDLED").is_none() {
-        println!(
-            "cargo::rustc-link-arg=-Wl,-rpath,$ORIGIN,-rpath,{}",
-            Path::new(&folder).display()
-        );
     }
 }
