@@ -1,7 +1,7 @@
 //! The plan: what a run does, decided and durable before the first byte leaves (rules 17 to 24, 33, 35, 36).
 //!
 //! [`prepare`] runs the model, compares it with the ledger, asks the guards, and commits the operations to the ledger.
-//! [`preview`] does the same into temporary tables and changes nothing. [`rebaseline()`] takes the model's present state as
+//! [`preview()`] does the same into temporary tables and changes nothing. [`rebaseline()`] takes the model's present state as
 //! delivered.
 
 pub mod basis;

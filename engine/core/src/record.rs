@@ -1,6 +1,6 @@
 //! Run records: what a run leaves for anybody to read without a lock, in Parquet, so that any tool can query it.
 //!
-//! A folder per run under the sync's state folder, written once: a [`Draft`] is filled while the run has the ledger open,
+//! A folder per run under the sync's state folder, written once: a draft is filled while the run has the ledger open,
 //! and gets the run's number as its name when the ledger has the same. Every change is in it, with what the destination had
 //! before: so the present ledger and the records together can go back in time.
 
