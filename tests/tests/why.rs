@@ -285,7 +285,11 @@ async fn rule_39_a_forgotten_row_leaves_no_value_in_the_state() {
     rewrite(&project, &format!("1,{VALUE}-2,m@x\n{many}"));
     receiver.refuse(vec![json!(1)]);
     project.run(&[]).unwrap();
-    assert_eq!(rows_having(&project, VALUE), 2, "the entry, and what the second run sent");
+    assert_eq!(
+        rows_having(&project, VALUE),
+        2,
+        "the entry, and what the second run sent"
+    );
     assert!(!having(&project, "Maximiliane").is_empty());
 
     let refused = project.outflow(&["forget", SYNC, "1"]).unwrap();

@@ -123,7 +123,10 @@ pub enum Command {
         not_delivered: bool,
     },
     /// Release rows that are parked after too many rejections (`park_after`): the next run tries them again. Sends nothing.
-    #[command(group = clap::ArgGroup::new("released").required(true).args(["keys", "all"]))]
+    #[command(
+        group = clap::ArgGroup::new("released").required(true).args(["keys", "all"]),
+        override_usage = "outflow retry SYNC KEY...\n       outflow retry SYNC --all"
+    )]
     Retry {
         /// The sync.
         sync: String,
