@@ -173,7 +173,7 @@ fn serve(fetched: &Path, folder: &Path, port: u16) -> Result<Child> {
             option("plugin-dir", fetched.join("usr/lib/mysql/plugin")),
         ])
         .args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--skip-log-bin"])
-        .args(["--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=16M"])
+        .args(["--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=16M"])
         .arg(format!("--port={port}"))
         .stdout(Stdio::null())
         .stderr(log)
