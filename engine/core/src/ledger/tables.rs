@@ -1,6 +1,7 @@
 //! The ledger's tables. Entries and plan have one shape, so that a first plan can become the entries as it is.
 
 use crate::mapping::Layout;
+use crate::operation::{Change, Kind};
 use crate::warehouse::{Connection, WarehouseError, quote};
 
 /// The entries: one row per key and place that the destination has, as far as it told.
@@ -13,6 +14,9 @@ pub(crate) const UNSETTLED: &str = "ledger.main.unsettled";
 pub(crate) const PROPOSED: &str = "ledger.main.proposed";
 /// The token of what left under `nothing` while removals were held or stopped, so that it still has entries (rule 21).
 pub(crate) const LEFT: &str = "left";
+
+/// The change of an entry that goes at the end of the full resync which found its row gone.
+const GONE: &str = "gone";
 
 /// The columns of a row before its identity.
 pub(crate) const HEAD: &str = "change, kind, op_run";
@@ -35,8 +39,15 @@ fn rows(layout: &Layout) -> String {
         .enumerate()
         .map(|(index, column)| format!("i{index} {}, ", column.data_type))
         .collect();
+    // Words of a known few are numbers in the file; as texts, each would be looked at before it is compressed.
+    let words = |words: &mut dyn Iterator<Item = &'static str>| {
+        let quoted: Vec<_> = words.map(quote::text).collect();
+        format!("ENUM ({})", quoted.join(", "))
+    };
+    let changes = words(&mut Change::ALL.into_iter().map(Change::as_str).chain([GONE]));
+    let kinds = words(&mut Kind::ALL.into_iter().map(Kind::as_str));
     format!(
-        "(ordinal UBIGINT, change VARCHAR, kind VARCHAR, op_run UBIGINT, {}, h UHUGEINT, {images}\
+        "(ordinal UBIGINT, change {changes}, kind {kinds}, op_run UBIGINT, {}, h UHUGEINT, {images}\
          dest_id VARCHAR, epoch UBIGINT, assumed BOOLEAN, uncertain BOOLEAN, memory BOOLEAN, mapping UBIGINT)",
         layout.identity_definition()
     )

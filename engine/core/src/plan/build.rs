@@ -2,8 +2,8 @@
 
 use super::{Place, PlanError, guard};
 use crate::diff::{self, Action, Rules, Tally};
-use crate::ledger::LedgerError;
 use crate::ledger::tables::{self, ENTRIES, UNSETTLED, temporary};
+use crate::ledger::{Fingerprint, LedgerError};
 use crate::mapping::{Layout, Projection};
 use crate::project::sync::Mode;
 use crate::warehouse::{Connection, WarehouseError};
@@ -141,6 +141,50 @@ fn prune(connection: &Connection, rules: &Rules<'_>) -> Result<(), WarehouseErro
     Ok(())
 }
 
+/// What the comparison found of a plan's writes as a whole.
+pub(super) struct Found {
+    order: Order,
+    /// The hashes of the writes as they were compared.
+    compared: Fingerprint,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// Nothing was ever sent and every row of the model is; whether the model's rows come in the plan's order.
+    First {
+        in_order: bool,
+    },
+    Later,
+}
+
+impl Found {
+    /// Reads it from the temporary tables of the comparison.
+    pub fn read(connection: &Connection, rules: &Rules<'_>, source: Source) -> Result<Self, WarehouseError> {
+        let order = if is_first(connection, rules)? {
+            // Sorting whole rows costs as much as writing them, and a model is often in order.
+            let in_order = source == Source::Model && is_in_order(connection, rules.layout, &temporary("desired"))?;
+            Order::First { in_order }
+        } else {
+            Order::Later
+        };
+        let compared = diff::fingerprint_of(connection, &compared(rules))?;
+        Ok(Self { order, compared })
+    }
+
+    /// Empties the tables of the comparison where nothing more is asked of them: in a first plan, where they have every row
+    /// of the model, and where each is sent. Their memory is worth more to the table that is about to be written. Within a
+    /// transaction they would be kept until its end.
+    pub fn make_room(&self, connection: &Connection) -> Result<(), WarehouseError> {
+        if self.order == Order::Later {
+            return Ok(());
+        }
+        for table in [temporary("changes"), temporary("desired")] {
+            connection.execute(&format!("CREATE OR REPLACE TEMP TABLE {table} AS FROM {table} LIMIT 0"))?;
+        }
+        Ok(())
+    }
+}
+
 /// Makes the plan's table: removals first, then writes, each by key. What is kept of a row is what this reading gives; it
 /// must be the rows that were compared, else the model is read once more, and only once (rule 5).
 pub(super) fn plan(
@@ -150,17 +194,18 @@ pub(super) fn plan(
     source: Source,
     at: &Place,
     tally: &Tally,
+    found: &Found,
 ) -> Result<(), PlanError> {
     let layout = rules.layout;
     tables::create_rows(connection, &at.plan, layout)?;
     let identity = layout.identity("");
-    let first = is_first(connection, rules)?;
-    // Sorting whole rows costs as much as writing them, and a model is often in order.
-    let in_order = first && source == Source::Model && is_in_order(connection, layout, &temporary("desired"))?;
-    let rows = match (first, in_order) {
-        (true, true) => first_writes(rules, projection, source),
-        (true, false) => format!("{} ORDER BY {identity}", first_writes(rules, projection, source)),
-        (false, _) => format!(
+    let in_order = found.order == Order::First { in_order: true };
+    let rows = match found.order {
+        Order::First { in_order: true } => first_writes(rules, projection, source),
+        Order::First { in_order: false } => {
+            format!("{} ORDER BY {identity}", first_writes(rules, projection, source))
+        }
+        Order::Later => format!(
             "SELECT * FROM ({} UNION ALL {}) ORDER BY change <> 'removed', {identity}",
             writes(rules, projection, source),
             of_entries(rules)
@@ -181,7 +226,7 @@ pub(super) fn plan(
         connection,
         &format!("(SELECT h FROM {} WHERE change <> 'removed')", at.plan),
     )?;
-    if planned != diff::fingerprint_of(connection, &compared(rules))? {
+    if planned != found.compared {
         return Err(PlanError::Moved);
     }
     let (found, wanted) = (tables::count(connection, &at.plan)?, tally.planned().total());

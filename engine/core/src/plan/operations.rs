@@ -101,7 +101,7 @@ fn query(at: &Place) -> String {
         ("NULL::VARCHAR".to_owned(), String::new())
     };
     format!(
-        "SELECT p.ordinal, p.change, p.kind, {key}, {match_value}, p.dest_id, CASE WHEN p.kind = 'clear' THEN {cleared} ELSE {record} END, \
+        "SELECT p.ordinal, p.change::VARCHAR, p.kind::VARCHAR, {key}, {match_value}, p.dest_id, CASE WHEN p.kind = 'clear' THEN {cleared} ELSE {record} END, \
          {previous}, {id} FROM {plan} AS p{of_former}{join}",
         key = layout.key_json("p."),
         match_value = layout.match_json("p."),

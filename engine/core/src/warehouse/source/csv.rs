@@ -337,14 +337,10 @@ fn sniff<'a>(
         "SELECT count(*), {} FROM (SELECT * FROM {relation} LIMIT {SAMPLE_ROWS})",
         deciding.join(", ")
     );
-    // The first rows are to be the same whenever they are looked at.
-    connection.execute("SET GLOBAL preserve_insertion_order = true")?;
     let read = connection.query_row::<_, WarehouseError>(&sql, |row| {
         let types = (1..=unknown.len()).map(|column| row.get::<u64>(column));
         Ok((row.get::<u64>(0)?, types.collect::<Result<Vec<_>, _>>()?))
-    });
-    connection.execute("SET GLOBAL preserve_insertion_order = false")?;
-    let read = read?;
+    })?;
     let (rows, types) = read.unwrap_or_default();
     if rows == 0 {
         let names: Vec<_> = unknown.iter().map(|name| format!("`{name}`")).collect();
