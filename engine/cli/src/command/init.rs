@@ -18,7 +18,11 @@ pub fn execute(arguments: &Arguments, folder: &Path) -> anyhow::Result<Exit> {
             for file in &written {
                 say!("{}", folder.join(file).display());
             }
-            say!("\nTry it: outflow -C {} plan customers-to-file", folder.display());
+            let place = match folder == Path::new(".") {
+                true => String::new(),
+                false => format!("-C {} ", folder.display()),
+            };
+            say!("\nTry it: outflow {place}plan customers-to-file");
         }
     }
     Ok(Exit::Success)

@@ -176,7 +176,7 @@ async fn rule_37_serve_runs_what_is_due_once_and_stops_when_told() {
     // It was due many times while nothing ran.
     let then = Utc::now() - TimeDelta::days(2);
     engine.catalog().sync(SYNC, "ann", then).unwrap();
-    engine.serve(tokio::time::sleep(Duration::from_secs(3))).await.unwrap();
+    engine.serve(queue::ended(&engine, 1)).await.unwrap();
     let runs = engine.runs(SYNC, 10).unwrap();
     assert_eq!(runs.len(), 1);
     assert_eq!(runs[0].trigger, outflow::catalog::Trigger::Schedule);

@@ -45,6 +45,20 @@ async fn queued(engine: &Engine, id: i64, orders: usize) {
     }
 }
 
+/// Waits until that many of the sync's runs have begun and the last has ended, and a second longer, in which a further one
+/// would begin.
+pub async fn ended(engine: &Engine, count: usize) {
+    let waits = 3_000;
+    for _ in 0..waits {
+        let runs = engine.runs(SYNC, 10).unwrap();
+        if runs.len() >= count && runs[0].ended.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+}
+
 fn notes_of(report: &Report) -> String {
     report.notes.join("\n")
 }
@@ -121,7 +135,7 @@ async fn rule_30_a_server_runs_what_a_process_that_died_had_taken() {
     let begun = Utc::now() - TimeDelta::seconds(61);
     let begun = engine.catalog().begin_run(id, "bob", Cause::Waiting, begun);
     begun.unwrap().unwrap();
-    engine.serve(tokio::time::sleep(Duration::from_secs(2))).await.unwrap();
+    engine.serve(ended(&engine, 3)).await.unwrap();
     let runs = engine.runs(SYNC, 10).unwrap();
     let ended = runs[0].ended.as_ref().unwrap();
     assert_eq!(
@@ -157,7 +171,7 @@ async fn rule_34_a_server_does_not_insist_on_what_was_interrupted() {
     run(&engine).await;
     let id = leave(&engine, true);
     std::fs::remove_file(fixture.folder.path().join("people.csv")).unwrap();
-    engine.serve(tokio::time::sleep(Duration::from_secs(2))).await.unwrap();
+    engine.serve(ended(&engine, 2)).await.unwrap();
     let runs = engine.runs(SYNC, 10).unwrap();
     assert_eq!(runs.len(), 2, "one attempt, not one after the other");
     assert_eq!(runs[0].ended.as_ref().unwrap().status, Status::Interrupted);
@@ -198,7 +212,7 @@ async fn rule_30_what_a_stopping_server_cancels_waits_for_the_next() {
         engine.runs(SYNC, 1).unwrap()[0].ended.as_ref().unwrap().status,
         Status::Cancelled
     );
-    engine.serve(tokio::time::sleep(Duration::from_secs(2))).await.unwrap();
+    engine.serve(ended(&engine, 3)).await.unwrap();
     let runs = engine.runs(SYNC, 10).unwrap();
     assert_eq!(
         (runs.len(), runs[0].ended.as_ref().unwrap().counts.succeeded.added),
