@@ -30,13 +30,8 @@ pub fn all(root: &Path) -> Result<()> {
 pub fn native(root: &Path) -> Result<()> {
     let cache = Cache::locate()?;
     let native = root.join("target/native");
-    let library = duckdb::ready(&cache, &native)?;
-    extension::ready("sqlite_scanner", &cache, &native)?;
-    if library == duckdb::Origin::Compiled {
-        // The crate's copy of the sources lacks it; the prebuilt library has it inside.
-        extension::ready("icu", &cache, &native)?;
-    }
-    Ok(())
+    duckdb::ready(&cache, &native)?;
+    extension::ready("sqlite_scanner", &cache, &native)
 }
 
 /// Gets the extensions for sources that the demo does not have.

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use super::Step;
+use super::{Step, extension};
 use crate::cache::{self, Cache};
 use crate::tool;
 
@@ -53,27 +53,32 @@ const PREBUILT: [(&str, &str, &str, &str); 4] = [
 /// CPU time that compiling takes, measured.
 const COMPILE_CPU_MINUTES: usize = 49;
 
-/// Where the library came from.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// DuckDB's own build, or one that the user named in `DUCKDB_LIB_DIR`.
-    Prebuilt,
-    /// Compiled here, with the parts that the crate has sources for.
-    Compiled,
-}
-
 /// Puts the library into `native`, unless the environment names another one.
-pub fn ready(cache: &Cache, native: &Path) -> Result<Origin> {
+pub fn ready(cache: &Cache, native: &Path) -> Result<()> {
     if let Some(own) = own_library(native)? {
         println!("setup: DuckDB library: {}, which DUCKDB_LIB_DIR names", own.display());
-        return Ok(Origin::Prebuilt);
+        return Ok(());
     }
-    let (entry, origin) = match find(cache) {
-        Some(found) => found,
-        None => obtain(cache)?,
+    let compiled = cache.get(&compiled_name());
+    let prebuilt = match (cache.get(&prebuilt_name()), &compiled) {
+        (Some(entry), _) => Some(entry),
+        (None, Some(_)) => None,
+        (None, None) => prebuilt(cache)?,
     };
-    cache::link(&entry.join(library_name()), &native.join(library_name()))?;
-    Ok(origin)
+    let entry = match (prebuilt, compiled) {
+        (Some(entry), _) => entry,
+        (None, compiled) => {
+            // Asked for first: compiling would take long, and be for nothing.
+            extension::required(
+                "icu",
+                "the sources that DuckDB is compiled from here lack it",
+                cache,
+                native,
+            )?;
+            compiled.map_or_else(|| compile(cache), Ok)?
+        }
+    };
+    cache::link(&entry.join(library_name()), &native.join(library_name()))
 }
 
 /// The library in the folder that the user set, where it is not the one that this set-up fills.
@@ -95,18 +100,8 @@ fn own_library(native: &Path) -> Result<Option<PathBuf>> {
     Ok(Some(library))
 }
 
-fn find(cache: &Cache) -> Option<(PathBuf, Origin)> {
-    let prebuilt = cache
-        .get(&entry_name(Origin::Prebuilt))
-        .map(|entry| (entry, Origin::Prebuilt));
-    prebuilt.or_else(|| {
-        cache
-            .get(&entry_name(Origin::Compiled))
-            .map(|entry| (entry, Origin::Compiled))
-    })
-}
-
-fn obtain(cache: &Cache) -> Result<(PathBuf, Origin)> {
+/// Fetches a prebuilt library, or says why there is none.
+fn prebuilt(cache: &Cache) -> Result<Option<PathBuf>> {
     if OS == "windows" {
         bail!(
             "set-up cannot link DuckDB on Windows yet, as the package has no import library: unpack the release \
@@ -117,12 +112,12 @@ fn obtain(cache: &Cache) -> Result<(PathBuf, Origin)> {
         None => format!("there is no prebuilt one for {ARCH}-{OS}"),
         Some(_) if tool::find("npm").is_none() => "npm, which would fetch a prebuilt one, is not installed".to_owned(),
         Some((platform, sha256)) => match fetch(cache, platform, sha256)? {
-            Ok(entry) => return Ok((entry, Origin::Prebuilt)),
+            Ok(entry) => return Ok(Some(entry)),
             Err(error) => format!("{error:#}"),
         },
     };
     println!("setup: DuckDB {VERSION} library: {reason}");
-    Ok((compile(cache)?, Origin::Compiled))
+    Ok(None)
 }
 
 /// Npm's platform name and the archive's checksum, where the library fits this machine.
@@ -142,7 +137,7 @@ fn fetch(cache: &Cache, platform: &str, sha256: &str) -> Result<Result<PathBuf>>
     let package = format!("@duckdb/node-bindings-{platform}@{NPM_VERSION}");
     let step = Step::start(&format!("DuckDB {VERSION} library: fetching {package} with npm"));
     let mut refused = None;
-    let entry = cache.add(&entry_name(Origin::Prebuilt), |dir| {
+    let entry = cache.add(&prebuilt_name(), |dir| {
         let npm = tool::find("npm").context("npm is not installed")?;
         let packed = tool::output(Command::new(npm).args(["pack", "--silent", &package]).current_dir(dir));
         let archive = match packed {
@@ -191,7 +186,7 @@ fn compile(cache: &Cache) -> Result<PathBuf> {
         COMPILE_CPU_MINUTES.div_ceil(cores)
     );
     let started = Instant::now();
-    let entry = cache.add(&entry_name(Origin::Compiled), |dir| {
+    let entry = cache.add(&compiled_name(), |dir| {
         let build = dir.join("build");
         fs::create_dir_all(build.join("src"))?;
         fs::write(
@@ -244,11 +239,14 @@ fn shared_library(compiler: &str, archive: &Path, library: &Path) -> Command {
     command
 }
 
-fn entry_name(origin: Origin) -> String {
-    match origin {
-        Origin::Prebuilt => format!("duckdb-{NPM_VERSION}-{OS}-{ARCH}"),
-        Origin::Compiled => format!("duckdb-{VERSION}-compiled-{OS}-{ARCH}"),
-    }
+/// The cache's entry for a library of DuckDB's own build.
+fn prebuilt_name() -> String {
+    format!("duckdb-{NPM_VERSION}-{OS}-{ARCH}")
+}
+
+/// The cache's entry for one that was compiled here, with the parts that the crate has sources for.
+fn compiled_name() -> String {
+    format!("duckdb-{VERSION}-compiled-{OS}-{ARCH}")
 }
 
 fn library_name() -> &'static str {

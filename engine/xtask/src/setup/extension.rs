@@ -1,13 +1,13 @@
 //! DuckDB's extensions, which come as Python wheels of the library's version.
 //!
-//! They are not needed to build. Without them set-up goes on, and says what will not work.
+//! They are not needed to build. Without those for some sources set-up goes on, and says what will not work.
 
 use std::env;
 use std::env::consts::{ARCH, OS};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::duckdb::VERSION;
 use super::wheel::Wheel;
@@ -139,27 +139,43 @@ const WHEELS: [(&str, &str, &str, &str); 20] = [
 
 /// Puts the extension into `native/extensions`, or says that it is not to be had.
 pub fn ready(name: &str, cache: &Cache, native: &Path) -> Result<()> {
-    let entry_name = format!("{name}-{VERSION}-{OS}-{ARCH}");
-    let file = match cache.get(&entry_name) {
-        Some(entry) => Some(entry.join(file_name(name))),
-        None => match obtain(name, cache, &entry_name)? {
-            Ok(entry) => Some(entry.join(file_name(name))),
-            Err(reason) => {
-                let installed = installed_by_duckdb(name);
-                if installed.is_none() {
-                    println!(
-                        "setup: DuckDB's extension {name}: left out, because {reason}; what needs it fails until then \
-                         (or until `INSTALL {name}` was run once in DuckDB {VERSION})"
-                    );
-                }
-                installed
-            }
-        },
-    };
-    match file {
-        Some(file) => cache::link(&file, &native.join("extensions").join(file_name(name))),
-        None => Ok(()),
+    match find(name, cache)? {
+        Ok(file) => link(name, &file, native),
+        Err(reason) => {
+            println!(
+                "setup: DuckDB's extension {name}: left out, because {reason}; what needs it fails until then \
+                 (or until `INSTALL {name}` was run once in DuckDB {VERSION})"
+            );
+            Ok(())
+        }
     }
+}
+
+/// Puts the extension, without which no sync can run, into `native/extensions`. `why` says why the library is without it.
+pub fn required(name: &str, why: &str, cache: &Cache, native: &Path) -> Result<()> {
+    match find(name, cache)? {
+        Ok(file) => link(name, &file, native),
+        Err(reason) => bail!(
+            "every sync needs DuckDB's extension {name}, {why}, and {reason}; install npm, by which a library that has it is \
+             fetched, or pip, or run `INSTALL {name}` once in DuckDB {VERSION}"
+        ),
+    }
+}
+
+fn link(name: &str, file: &Path, native: &Path) -> Result<()> {
+    cache::link(file, &native.join("extensions").join(file_name(name)))
+}
+
+/// Where the extension is, fetched where it must be. The inner error says why it is not to be had.
+fn find(name: &str, cache: &Cache) -> Result<Result<PathBuf, String>> {
+    let entry_name = format!("{name}-{VERSION}-{OS}-{ARCH}");
+    let entry = match cache.get(&entry_name) {
+        Some(entry) => Ok(entry),
+        None => obtain(name, cache, &entry_name)?,
+    };
+    Ok(entry
+        .map(|entry| entry.join(file_name(name)))
+        .or_else(|reason| installed_by_duckdb(name).ok_or(reason)))
 }
 
 /// Fetches the wheel. The inner error says why there is none here; a wrong file is the outer.
