@@ -34,7 +34,7 @@ use crate::report::Counts;
 use crate::warehouse::{Column, Connection, WarehouseError};
 
 use basis::{Expected, LedgerVersion};
-use build::{Found, Source};
+use build::{Source, Writes};
 use compare::{Compared, Comparison, clean, compare};
 pub use guard::Stop;
 pub use operations::Operations;
@@ -317,18 +317,10 @@ fn attempt(
     let clean = (open == 0 && desired.invalid == 0).then(|| clean(&desired, request));
     let draft = ledger.records().map(|records| records.begin(request.run)).transpose()?;
     planned.deliver = tally.planned().total() > 0 || tally.of(Action::Replace) > 0;
-    let found = Found::read(connection, &rules, source)?;
-    found.make_room(connection)?;
+    let writes = Writes::compared(connection, &rules, source)?;
+    writes.make_room(connection)?;
     connection.transaction::<_, PlanError>(|connection| {
-        build::plan(
-            connection,
-            &rules,
-            request.projection,
-            source,
-            &planned.at,
-            &tally,
-            &found,
-        )?;
+        build::plan(connection, &rules, request.projection, &writes, &planned.at, &tally)?;
         stop_at(guard::nulled(connection, &planned.at, request, planned.counts)?)?;
         planned
             .notes

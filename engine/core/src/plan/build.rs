@@ -141,11 +141,11 @@ fn prune(connection: &Connection, rules: &Rules<'_>) -> Result<(), WarehouseErro
     Ok(())
 }
 
-/// What the comparison found of a plan's writes as a whole.
-pub(super) struct Found {
+/// A plan's writes as a whole, as they were compared.
+pub(super) struct Writes {
+    source: Source,
     order: Order,
-    /// The hashes of the writes as they were compared.
-    compared: Fingerprint,
+    hashes: Fingerprint,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -157,9 +157,9 @@ enum Order {
     Later,
 }
 
-impl Found {
-    /// Reads it from the temporary tables of the comparison.
-    pub fn read(connection: &Connection, rules: &Rules<'_>, source: Source) -> Result<Self, WarehouseError> {
+impl Writes {
+    /// Reads what the temporary tables of the comparison say of them; they are to be read from the same source again.
+    pub fn compared(connection: &Connection, rules: &Rules<'_>, source: Source) -> Result<Self, WarehouseError> {
         let order = if is_first(connection, rules)? {
             // Sorting whole rows costs as much as writing them, and a model is often in order.
             let in_order = source == Source::Model && is_in_order(connection, rules.layout, &temporary("desired"))?;
@@ -167,8 +167,8 @@ impl Found {
         } else {
             Order::Later
         };
-        let compared = diff::fingerprint_of(connection, &compared(rules))?;
-        Ok(Self { order, compared })
+        let hashes = diff::fingerprint_of(connection, &compared(rules))?;
+        Ok(Self { source, order, hashes })
     }
 
     /// Empties the tables of the comparison where nothing more is asked of them: in a first plan, where they have every row
@@ -191,16 +191,16 @@ pub(super) fn plan(
     connection: &Connection,
     rules: &Rules<'_>,
     projection: &Projection,
-    source: Source,
+    compared: &Writes,
     at: &Place,
     tally: &Tally,
-    found: &Found,
 ) -> Result<(), PlanError> {
     let layout = rules.layout;
     tables::create_rows(connection, &at.plan, layout)?;
     let identity = layout.identity("");
-    let in_order = found.order == Order::First { in_order: true };
-    let rows = match found.order {
+    let in_order = compared.order == Order::First { in_order: true };
+    let source = compared.source;
+    let rows = match compared.order {
         Order::First { in_order: true } => first_writes(rules, projection, source),
         Order::First { in_order: false } => {
             format!("{} ORDER BY {identity}", first_writes(rules, projection, source))
@@ -226,7 +226,7 @@ pub(super) fn plan(
         connection,
         &format!("(SELECT h FROM {} WHERE change <> 'removed')", at.plan),
     )?;
-    if planned != found.compared {
+    if planned != compared.hashes {
         return Err(PlanError::Moved);
     }
     let (found, wanted) = (tables::count(connection, &at.plan)?, tally.planned().total());

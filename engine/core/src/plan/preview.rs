@@ -1,6 +1,6 @@
 //! Previews: a plan in temporary tables, by the code that plans a run.
 
-use super::build::{self, Found, Source};
+use super::build::{self, Source, Writes};
 use super::compare::{Compared, Comparison, compare};
 use super::{Place, PlanError, Planned, Request, former, guard, new_plugin, resync, stop_at};
 use crate::diff::{Action, Rules};
@@ -80,16 +80,8 @@ pub fn preview(connection: &mut Connection, ledger: &Ledger, request: &Request<'
                 mapping,
                 ..resync.rules(request, layout)
             };
-            let found = Found::read(connection, &rules, source)?;
-            build::plan(
-                connection,
-                &rules,
-                request.projection,
-                source,
-                &planned.at,
-                &tally,
-                &found,
-            )?;
+            let writes = Writes::compared(connection, &rules, source)?;
+            build::plan(connection, &rules, request.projection, &writes, &planned.at, &tally)?;
             planned.stops.splice(0..0, stops);
             planned
                 .stops

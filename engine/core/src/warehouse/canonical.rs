@@ -110,11 +110,7 @@ impl Canonical {
                     self.bytes.extend_from_slice(&interval.days.to_le_bytes());
                     self.bytes.extend_from_slice(&interval.micros.to_le_bytes());
                 }
-                Kind::Enum8(words) => self.sized(tag::TEXT, words.word(vector.value::<u8>(row).into()).as_bytes()),
-                Kind::Enum16(words) => self.sized(tag::TEXT, words.word(vector.value::<u16>(row).into()).as_bytes()),
-                Kind::Enum32(words) => {
-                    self.sized(tag::TEXT, words.word(vector.value(row)).as_bytes());
-                }
+                Kind::Enum(dictionary) => self.sized(tag::TEXT, vector.word(dictionary, row).as_bytes()),
                 Kind::List(items) => self.list(items, vector.entry(row)),
                 Kind::Array(items, size) => self.list(items, row * size..(row + 1) * size),
                 Kind::Struct(fields) => {

@@ -67,11 +67,7 @@ pub(super) unsafe fn write(out: &mut Vec<u8>, vector: &Vector, row: usize) {
                 iso::interval(out, interval.months, interval.days, interval.micros);
                 Some(())
             }),
-            Kind::Enum8(words) => text(out, words.word(vector.value::<u8>(row).into()).as_bytes()),
-            Kind::Enum16(words) => {
-                text(out, words.word(vector.value::<u16>(row).into()).as_bytes());
-            }
-            Kind::Enum32(words) => text(out, words.word(vector.value(row)).as_bytes()),
+            Kind::Enum(dictionary) => text(out, vector.word(dictionary, row).as_bytes()),
             Kind::List(items) => list(out, items, vector.entry(row)),
             Kind::Array(items, size) => list(out, items, row * size..(row + 1) * size),
             Kind::Struct(fields) => structure(out, fields, row),
@@ -306,10 +302,7 @@ unsafe fn structure(out: &mut Vec<u8>, fields: &Fields, row: usize) {
 /// # Safety
 /// The rows are within the vectors.
 unsafe fn map(out: &mut Vec<u8>, keys: &Vector, values: &Vector, rows: std::ops::Range<usize>) {
-    let object = matches!(
-        keys.kind,
-        Kind::Text | Kind::Enum8(_) | Kind::Enum16(_) | Kind::Enum32(_)
-    );
+    let object = matches!(keys.kind, Kind::Text | Kind::Enum(_));
     out.push(if object { b'{' } else { b'[' });
     let first = rows.start;
     for row in rows {

@@ -1,7 +1,6 @@
 //! The rows of a query, fetched chunk by chunk as DuckDB makes them.
 
 use std::marker::PhantomData;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use duckdb::ffi;
@@ -208,19 +207,6 @@ impl<'r> Cell<'r> {
         Ok(unsafe { self.vector.bytes(self.row) })
     }
 
-    /// The word of an ENUM.
-    fn word(&self) -> Option<Rc<str>> {
-        // SAFETY: every arm reads what its kind stores; the row is within the chunk, which `'r` keeps.
-        unsafe {
-            match &self.vector.kind {
-                Kind::Enum8(words) => Some(words.word(self.vector.value::<u8>(self.row).into())),
-                Kind::Enum16(words) => Some(words.word(self.vector.value::<u16>(self.row).into())),
-                Kind::Enum32(words) => Some(words.word(self.vector.value(self.row))),
-                _ => None,
-            }
-        }
-    }
-
     /// Any integer but those beyond 128 bits with a sign.
     fn integer(&self, wanted: &'static str) -> Result<i128, WarehouseError> {
         if self.is_null() {
@@ -274,10 +260,13 @@ impl<'r> FromCell<'r> for &'r str {
 
 impl<'r> FromCell<'r> for String {
     fn from_cell(cell: Cell<'r>) -> Result<Self, WarehouseError> {
-        if let (false, Some(word)) = (cell.is_null(), cell.word()) {
-            return Ok(word.to_string());
+        match &cell.vector.kind {
+            // SAFETY: the dictionary is of that kind, the row valid and within the chunk, which `'r` keeps.
+            Kind::Enum(dictionary) if !cell.is_null() => {
+                Ok(unsafe { cell.vector.word(dictionary, cell.row) }.to_string())
+            }
+            _ => <&str>::from_cell(cell).map(str::to_owned),
         }
-        <&str>::from_cell(cell).map(str::to_owned)
     }
 }
 

@@ -57,9 +57,7 @@ pub(super) enum Kind {
     /// Microseconds since 1970 in UTC.
     TimestampTz,
     Interval,
-    Enum8(Dictionary),
-    Enum16(Dictionary),
-    Enum32(Dictionary),
+    Enum(Dictionary),
     List(Box<Vector>),
     Array(Box<Vector>, usize),
     Struct(Fields),
@@ -204,6 +202,23 @@ impl Vector {
         unsafe { self.u128(row) ^ (1 << 127) }
     }
 
+    /// The word of a row of an enum.
+    ///
+    /// # Safety
+    /// The dictionary is that of this vector's kind, and the row is valid and within the vector.
+    #[inline]
+    pub(super) unsafe fn word(&self, dictionary: &Dictionary, row: usize) -> Rc<str> {
+        // SAFETY: the width is how DuckDB stores the enum; the caller vouches for the rest.
+        let number = unsafe {
+            match dictionary.width {
+                Width::One => self.value::<u8>(row).into(),
+                Width::Two => self.value::<u16>(row).into(),
+                Width::Four => self.value::<u32>(row),
+            }
+        };
+        dictionary.word(number)
+    }
+
     /// Where a list's items are in its child.
     ///
     /// # Safety
@@ -221,12 +236,21 @@ impl Vector {
 /// The words of an enum, fetched from DuckDB when first met.
 pub(super) struct Dictionary {
     logical: LogicalType,
+    width: Width,
     words: RefCell<HashMap<u32, Rc<str>>>,
+}
+
+/// How many bytes the number of an enum's word has.
+#[derive(Clone, Copy)]
+enum Width {
+    One,
+    Two,
+    Four,
 }
 
 impl Dictionary {
     /// The word of that number.
-    pub(super) fn word(&self, number: u32) -> Rc<str> {
+    fn word(&self, number: u32) -> Rc<str> {
         let mut words = self.words.borrow_mut();
         let fetch = || {
             // SAFETY: the type is an enum, and the number comes from a vector of it.
@@ -384,16 +408,17 @@ unsafe fn decimal(logical: &LogicalType) -> Result<Kind, Unreadable> {
 unsafe fn enumeration(logical: LogicalType) -> Result<Kind, Unreadable> {
     // SAFETY: the caller vouches for the type.
     let stored = unsafe { ffi::duckdb_enum_internal_type(logical.0) };
-    let dictionary = Dictionary {
-        logical,
-        words: RefCell::default(),
+    let width = match stored {
+        ffi::DUCKDB_TYPE_DUCKDB_TYPE_UTINYINT => Width::One,
+        ffi::DUCKDB_TYPE_DUCKDB_TYPE_USMALLINT => Width::Two,
+        ffi::DUCKDB_TYPE_DUCKDB_TYPE_UINTEGER => Width::Four,
+        _ => return Err(Unreadable("ENUM in an unknown layout")),
     };
-    match stored {
-        ffi::DUCKDB_TYPE_DUCKDB_TYPE_UTINYINT => Ok(Kind::Enum8(dictionary)),
-        ffi::DUCKDB_TYPE_DUCKDB_TYPE_USMALLINT => Ok(Kind::Enum16(dictionary)),
-        ffi::DUCKDB_TYPE_DUCKDB_TYPE_UINTEGER => Ok(Kind::Enum32(dictionary)),
-        _ => Err(Unreadable("ENUM in an unknown layout")),
-    }
+    Ok(Kind::Enum(Dictionary {
+        logical,
+        width,
+        words: RefCell::default(),
+    }))
 }
 
 /// # Safety
