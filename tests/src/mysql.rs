@@ -173,6 +173,7 @@ fn serve(fetched: &Path, folder: &Path, port: u16) -> Result<Child> {
             option("plugin-dir", fetched.join("usr/lib/mysql/plugin")),
         ])
         .args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--skip-log-bin"])
+        // What is committed outlives a kill, though not a loss of power.
         .args(["--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=16M"])
         .arg(format!("--port={port}"))
         .stdout(Stdio::null())
