@@ -261,9 +261,10 @@ impl<'r> FromCell<'r> for &'r str {
 impl<'r> FromCell<'r> for String {
     fn from_cell(cell: Cell<'r>) -> Result<Self, WarehouseError> {
         match &cell.vector.kind {
-            // SAFETY: the dictionary is of that kind, the row valid and within the chunk, which `'r` keeps.
             Kind::Enum(dictionary) if !cell.is_null() => {
-                Ok(unsafe { cell.vector.word(dictionary, cell.row) }.to_string())
+                // SAFETY: the dictionary is of that kind, the row valid and within the chunk, which `'r` keeps.
+                let word = unsafe { cell.vector.word(dictionary, cell.row) };
+                Ok(word.to_string())
             }
             _ => <&str>::from_cell(cell).map(str::to_owned),
         }
