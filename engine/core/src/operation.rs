@@ -2,6 +2,7 @@
 //!
 //! Values cross this boundary as JSON text that was rendered once, next to the data; nothing above parses it again.
 
+use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 
 /// What an operation asks the destination to do with one record.
@@ -88,7 +89,8 @@ impl Change {
     }
 }
 
-/// One thing to do with one record, ready for the wire.
+/// One thing to do with one record, ready for the wire. Its texts are cheap to clone: those of many operations are slices of
+/// one allocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
     /// Its place in the run's plan, from 0; the journal speaks of operations by it.
@@ -96,23 +98,26 @@ pub struct Operation {
     /// What to do.
     pub kind: Kind,
     /// The row's primary key: a JSON object by column.
-    pub key: String,
+    pub key: ByteString,
     /// The value by which the destination finds the record, as JSON.
-    pub match_value: String,
+    pub match_value: ByteString,
     /// The destination's own id of the record, where an earlier outcome told it.
-    pub id: Option<String>,
+    pub id: Option<ByteString>,
     /// The record: a JSON object by field.
-    pub fields: String,
+    pub fields: ByteString,
     /// The record as last acknowledged, where the target asked for it and there is one.
-    pub previous: Option<String>,
+    pub previous: Option<ByteString>,
     /// The same for every attempt at the same operation, and for no other (rule 27).
-    pub idempotency_key: String,
+    pub idempotency_key: ByteString,
 }
 
 impl Operation {
     /// Bytes that it counts for toward a batch's limit: the JSON texts that it carries.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.key.len() + self.match_value.len() + self.fields.len() + self.previous.as_ref().map_or(0, String::len)
+        self.key.len()
+            + self.match_value.len()
+            + self.fields.len()
+            + self.previous.as_ref().map_or(0, |previous| previous.len())
     }
 }

@@ -317,7 +317,7 @@ fn attempt(
     let clean = (open == 0 && desired.invalid == 0).then(|| clean(&desired, request));
     let draft = ledger.records().map(|records| records.begin(request.run)).transpose()?;
     planned.deliver = tally.planned().total() > 0 || tally.of(Action::Replace) > 0;
-    let writes = Writes::compared(connection, &rules, source)?;
+    let writes = Writes::compared(connection, &rules, source, &desired)?;
     writes.make_room(connection)?;
     connection.transaction::<_, PlanError>(|connection| {
         build::plan(connection, &rules, request.projection, &writes, &planned.at, &tally)?;

@@ -32,6 +32,7 @@ pub use canonical::HASH_SCHEME;
 pub use connection::{Connection, Interrupter, Progress};
 pub use error::WarehouseError;
 pub use gate::SqlError;
+pub(crate) use json::hex;
 pub use rows::{Cell, FromCell, Row, Rows};
 
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use outflow_core::destination::{Description, OpenError};
 use sha2::{Digest as _, Sha256};
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::{Component, ComponentExportIndex, Func, HasSelf, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Engine, Store};
 
 use crate::contract::{self, Bindings, BindingsPre, log, types, v0_1};
@@ -26,7 +26,15 @@ pub(crate) struct Plugin {
     pub description: Description,
     pub abilities: types::Abilities,
     pre: BindingsPre<Guest>,
+    start: ComponentExportIndex,
     engine: Engine,
+}
+
+/// The functions of an instance.
+pub(crate) struct Exports {
+    pub bindings: Bindings,
+    /// `start`, which is not called through the bindings.
+    pub start: Func,
 }
 
 /// What the host keeps with an instance.
@@ -80,7 +88,12 @@ impl Compiler {
         check_header(bytes).map_err(refused)?;
         let component =
             Component::new(&self.engine, bytes).map_err(|error| refused(format!("no valid component: {error:#}")))?;
-        self.check_world(&component).map_err(refused)?;
+        let export = self.check_world(&component).map_err(refused)?;
+        let lacking = || refused(format!("it does not fit the contract: `{export}` has no `start`"));
+        let start = component
+            .get_export_index(None, &*export)
+            .and_then(|export| component.get_export_index(Some(&export), "start"))
+            .ok_or_else(lacking)?;
         let pre = self
             .linker
             .instantiate_pre(&component)
@@ -100,11 +113,13 @@ impl Compiler {
             },
             abilities: types::Abilities::empty(),
             pre,
+            start,
             engine: self.engine.clone(),
         };
-        let (mut store, bindings) = plugin.instantiate(limits, Box::new(|text| text)).map_err(refused)?;
+        let (mut store, exports) = plugin.instantiate(limits, Box::new(|text| text)).map_err(refused)?;
         store.set_epoch_deadline(limits.call_epochs());
-        let described = bindings
+        let described = exports
+            .bindings
             .outflow_destination_plugin()
             .call_describe(&mut store)
             .map_err(|error| refused(format!("`describe` failed: {}", trap(&error, store.data(), limits))))?;
@@ -112,8 +127,8 @@ impl Compiler {
         Ok(plugin)
     }
 
-    /// Refuses components of other worlds by what they want or lack.
-    fn check_world(&self, component: &Component) -> Result<(), String> {
+    /// Refuses components of other worlds by what they want or lack. Gives the name of what this one exports.
+    fn check_world(&self, component: &Component) -> Result<String, String> {
         let kind = component.component_type();
         for (import, _) in kind.imports(&self.engine) {
             let (interface, version) = import.split_once('@').unwrap_or((import, ""));
@@ -127,10 +142,10 @@ impl Compiler {
         }
         let export = kind.exports(&self.engine).find_map(|(export, _)| {
             let (interface, version) = export.split_once('@').unwrap_or((export, ""));
-            (interface == contract::EXPORT).then(|| version.to_owned())
+            (interface == contract::EXPORT).then(|| (export.to_owned(), version.to_owned()))
         });
         match export {
-            Some(version) => known(contract::EXPORT, &version),
+            Some((export, version)) => known(contract::EXPORT, &version).map(|()| export),
             None => Err(format!(
                 "it is a component of another world: it does not export `{}`",
                 contract::EXPORT
@@ -145,7 +160,7 @@ impl Plugin {
         &self,
         limits: &Limits,
         mask: Box<dyn Fn(String) -> String + Send>,
-    ) -> Result<(Store<Guest>, Bindings), String> {
+    ) -> Result<(Store<Guest>, Exports), String> {
         let journal = Messages {
             plugin: self.name.clone(),
             muted: false,
@@ -167,11 +182,19 @@ impl Plugin {
         store.limiter(|guest| &mut guest.meter);
         store.set_hostcall_fuel(limits.output_bytes_max);
         store.set_epoch_deadline(limits.call_epochs());
-        let bindings = self
-            .pre
-            .instantiate(&mut store)
+        let exports = self
+            .exports(&mut store)
             .map_err(|error| format!("it cannot be instantiated: {}", trap(&error, store.data(), limits)))?;
-        Ok((store, bindings))
+        Ok((store, exports))
+    }
+
+    fn exports(&self, store: &mut Store<Guest>) -> wasmtime::Result<Exports> {
+        let instance = self.pre.instance_pre().instantiate(&mut *store)?;
+        let bindings = Bindings::new(&mut *store, &instance)?;
+        let start = instance
+            .get_func(store, self.start)
+            .ok_or_else(|| wasmtime::Error::msg("it has no `start`"))?;
+        Ok(Exports { bindings, start })
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub(crate) mod v0_1;
 
+pub(crate) use v0_1::Work;
 pub(crate) use v0_1::bindings::Destination as Bindings;
 pub(crate) use v0_1::bindings::DestinationPre as BindingsPre;
 pub(crate) use v0_1::bindings::outflow::destination::log;

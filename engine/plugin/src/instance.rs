@@ -10,9 +10,9 @@ use std::sync::{Arc, mpsc};
 use tokio::sync::oneshot;
 use wasmtime::Store;
 
-use crate::component::{Guest, Plugin, trap};
-use crate::contract::types::{Effect, EffectResult, Moment, Settings, Step, Target, Work};
-use crate::contract::{Bindings, types, v0_1};
+use crate::component::{Exports, Guest, Plugin, trap};
+use crate::contract::types::{Effect, EffectResult, Moment, Settings, Step, Target};
+use crate::contract::{Work, types, v0_1};
 use crate::effect::secret::Secrets;
 use crate::limits::Limits;
 
@@ -180,7 +180,7 @@ struct Runner {
 
 struct Live {
     store: Store<Guest>,
-    bindings: Bindings,
+    exports: Exports,
     calls: u64,
 }
 
@@ -216,10 +216,8 @@ impl Runner {
         } else {
             (state.generation, state.told) = (self.generation, 0);
             let (id, moment, work) = (state.id, state.moment, &state.work);
-            self.call(!state.history.is_empty(), |bindings, store| {
-                bindings
-                    .outflow_destination_plugin()
-                    .call_start(store, id, moment, work)
+            self.call(!state.history.is_empty(), |exports, store| {
+                v0_1::start(&exports.start, store, id, moment, work)
             })?
         };
         while let Some(exchange) = state.history.get(state.told) {
@@ -242,8 +240,9 @@ impl Runner {
         };
         state.told += 1;
         let id = state.id;
-        self.call(state.told < state.history.len(), |bindings, store| {
-            bindings
+        self.call(state.told < state.history.len(), |exports, store| {
+            exports
+                .bindings
                 .outflow_destination_plugin()
                 .call_resume(store, id, exchange.now, &exchange.results)
         })
@@ -253,7 +252,7 @@ impl Runner {
     fn call<R>(
         &mut self,
         muted: bool,
-        call: impl FnOnce(&Bindings, &mut Store<Guest>) -> wasmtime::Result<R>,
+        call: impl FnOnce(&Exports, &mut Store<Guest>) -> wasmtime::Result<R>,
     ) -> Result<R, Stop> {
         let Some(live) = &mut self.live else {
             return Err(Stop::Dead("there is no instance".into()));
@@ -262,7 +261,7 @@ impl Runner {
         live.store.data_mut().journal.muted = muted;
         live.store.data_mut().journal.last_error = None;
         live.store.set_epoch_deadline(self.limits.call_epochs());
-        let error = match call(&live.bindings, &mut live.store) {
+        let error = match call(&live.exports, &mut live.store) {
             Ok(returned) => return Ok(returned),
             Err(error) => error,
         };
@@ -274,8 +273,8 @@ impl Runner {
     fn forget(&mut self, id: u32, generation: u64) {
         if generation == self.generation && self.live.is_some() {
             // A trap here costs the instance, which `call` has seen to, and no task of its own.
-            let _ = self.call(false, |bindings, store| {
-                bindings.outflow_destination_plugin().call_cancel(store, id)
+            let _ = self.call(false, |exports, store| {
+                exports.bindings.outflow_destination_plugin().call_cancel(store, id)
             });
         }
     }
@@ -284,10 +283,10 @@ impl Runner {
     fn renew(&mut self) -> Result<Target, Refusal> {
         let secrets = Arc::clone(&self.secrets);
         let mask = Box::new(move |text| secrets.mask(text));
-        let (store, bindings) = self.plugin.instantiate(&self.limits, mask).map_err(Refusal::Failed)?;
+        let (store, exports) = self.plugin.instantiate(&self.limits, mask).map_err(Refusal::Failed)?;
         self.live = Some(Live {
             store,
-            bindings,
+            exports,
             calls: 0,
         });
         self.generation += 1;
@@ -296,14 +295,17 @@ impl Runner {
             Stop::Diverged => Refusal::Failed(format!("`{what}` failed")),
         };
         let again = self.target.is_some();
-        self.call(again, |bindings, store| {
-            bindings.outflow_destination_plugin().call_describe(store)
+        self.call(again, |exports, store| {
+            exports.bindings.outflow_destination_plugin().call_describe(store)
         })
         .map_err(|stop| failed(stop, "describe"))?;
         let settings = self.settings.clone();
         let opened = self
-            .call(again, |bindings, store| {
-                bindings.outflow_destination_plugin().call_open(store, &settings)
+            .call(again, |exports, store| {
+                exports
+                    .bindings
+                    .outflow_destination_plugin()
+                    .call_open(store, &settings)
             })
             .map_err(|stop| failed(stop, "open"))?;
         let target = opened.map_err(|problems| {

@@ -10,8 +10,8 @@ use outflow_core::outcome::{Failure, Outcome};
 use tokio::sync::Semaphore;
 
 use crate::component::Plugin;
-use crate::contract::types::{Abilities, Answer, Step, Work};
-use crate::contract::v0_1;
+use crate::contract::types::{Abilities, Answer, Step};
+use crate::contract::{Work, v0_1};
 use crate::effect::egress::Egress;
 use crate::effect::file::Folder;
 use crate::effect::http::Http;
@@ -197,12 +197,12 @@ impl Destination for Opened {
     }
 
     async fn write(&self, batch: &[Operation]) -> Result<Vec<Outcome>, Failure> {
-        let answer = self.run(Work::Write(v0_1::batch(batch))).await?;
+        let answer = self.run(Work::Write(batch.to_vec())).await?;
         self.outcomes(answer, batch.len())
     }
 
     async fn preview(&self, batch: &[Operation]) -> Result<Vec<Effect>, Failure> {
-        let mut task = self.instance.task(Work::Write(v0_1::batch(batch)), now_ms());
+        let mut task = self.instance.task(Work::Write(batch.to_vec()), now_ms());
         match self.step(&mut task, false).await? {
             Step::Perform(effects) => self.performer.show(effects).map_err(Failure::Fatal),
             Step::Done(_) => Ok(Vec::new()),

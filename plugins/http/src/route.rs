@@ -6,6 +6,9 @@ use crate::body::Node;
 use crate::config::Results;
 use crate::template::{Place, Text};
 
+/// Bytes that a body may have for a record beside its fields and match value; a guess, so that it rarely moves as it grows.
+const ROOM_OF_RECORD: usize = 64;
+
 /// A request's template, and how its answers are read.
 pub struct Route {
     pub kind: Kind,
@@ -50,7 +53,8 @@ impl Route {
             request = request.header(name, &operation.idempotency_key);
         }
         if let Some(template) = &self.body {
-            let mut text = String::new();
+            let room = |operation: &Operation| operation.fields.len() + operation.match_value.len() + ROOM_OF_RECORD;
+            let mut text = String::with_capacity(batch.iter().map(room).sum());
             template
                 .write(batch, &mut text)
                 .map_err(|why| NoRequest::Failed(Failure::Fatal(why)))?;

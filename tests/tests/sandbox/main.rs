@@ -66,7 +66,7 @@ fn batch(letter: char) -> Vec<Operation> {
     vec![Operation {
         ordinal: 0,
         kind: Kind::Upsert,
-        key: guest::key(letter),
+        key: guest::key(letter).into(),
         match_value: "1".into(),
         id: None,
         fields: "{}".into(),

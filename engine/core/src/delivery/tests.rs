@@ -160,12 +160,12 @@ fn planned(kind: Kind, ordinal: u64) -> Planned {
         operation: Operation {
             ordinal,
             kind,
-            key: format!("{{\"id\":{ordinal}}}"),
-            match_value: ordinal.to_string(),
+            key: format!("{{\"id\":{ordinal}}}").into(),
+            match_value: ordinal.to_string().into(),
             id: None,
             fields: "{\"a\":1}".into(),
             previous: None,
-            idempotency_key: format!("key-{ordinal}"),
+            idempotency_key: format!("key-{ordinal}").into(),
         },
     }
 }

@@ -70,7 +70,7 @@ impl Desired {
         layout: &Layout,
         narrowed: bool,
     ) -> Result<(), WarehouseError> {
-        let (table, near) = (temporary("desired"), temporary("near_rows"));
+        let (table, near) = (&temporary("desired"), temporary("near_rows"));
         let among = if narrowed && layout.place_is_key() {
             format!("{table} AS d SEMI JOIN {near} AS n ON {}", layout.same_key("n", "d"))
         } else {
@@ -81,14 +81,19 @@ impl Desired {
         } else {
             vec![table.as_str()]
         };
-        mark_repeated(
-            connection,
-            &among,
-            &marked,
-            &layout.comparable_keys("d."),
-            &layout.comparable_keys(""),
-            FAULT_REPEATED_KEY,
-        )?;
+        // Cheaper to see than to group by, and a model is often in order.
+        let ascends =
+            !narrowed && tables::every_row_follows(connection, table, ">", &layout.comparable_key_columns(""))?;
+        if !ascends {
+            mark_repeated(
+                connection,
+                &among,
+                &marked,
+                &layout.comparable_keys("d."),
+                &layout.comparable_keys(""),
+                FAULT_REPEATED_KEY,
+            )?;
+        }
         if !layout.place_is_key() {
             mark_repeated(
                 connection,

@@ -114,7 +114,7 @@ impl Fold<'_> {
         let all_missing = tally.all_missing();
         self.unsettle(all_missing)?;
         let first = self.meta.rows == 0 && self.plan.operations.removed == 0;
-        self.record(all_missing, first)?;
+        self.record(&tally, first)?;
         let mut taken = 0;
         let ended = self.verdicts.finished || (!self.plan.finishes && self.verdicts.none_aborted());
         let replaced = self.plan.whole && ended;
@@ -302,13 +302,19 @@ impl Fold<'_> {
     }
 
     /// Writes the record's parts that tell what came of operations, while the entries are as they were before.
-    fn record(&self, all_missing: bool, first: bool) -> Result<(), LedgerError> {
+    fn record(&self, tally: &Tally, first: bool) -> Result<(), LedgerError> {
         let Some(draft) = self.draft else {
             return Ok(());
         };
-        let former = self.meta.former_tables();
-        if self.plan.operations.total() > 0 {
-            let query = recorded::operations(self.layout(), &former, &joined(), all_missing, first);
+        let planned = self.plan.operations.total();
+        if planned > 0 {
+            let all_missing = tally.all_missing();
+            let query = if first {
+                let all_accepted = tally.counts.succeeded.total() == planned;
+                recorded::first_operations(self.layout(), &joined(), all_missing, all_accepted)
+            } else {
+                recorded::operations(self.layout(), &self.meta.former_tables(), &joined(), all_missing)
+            };
             draft.write(self.connection, Part::Changes, &query)?;
         }
         if tables::count(self.connection, UNSETTLED)? > 0 {

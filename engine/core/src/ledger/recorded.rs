@@ -7,42 +7,20 @@ use crate::warehouse::quote;
 /// The operations with what came of them, and the entries that others' operations at their place ended. `joined` is the
 /// plan `p` with its verdicts `v`; the entries are as they were before. `followed` says whether the ledger has no longer what
 /// it had: what was sent if that was accepted, else nothing.
-///
-/// A first sync is `bare`: what it sent and the destination accepted is left out, as the ledger has it from then on, and the
-/// record of the next run that touches it has it as what was there before. Else a first sync would write every row twice.
-pub(super) fn operations(
-    layout: &Layout,
-    former: &[(u64, String, Layout)],
-    joined: &str,
-    all_missing: bool,
-    bare: bool,
-) -> String {
+pub(super) fn operations(layout: &Layout, former: &[(u64, String, Layout)], joined: &str, all_missing: bool) -> String {
     let (record, of_former) = record(layout, former);
-    let settled = format!(
-        "coalesce(v.state, 'accepted') = 'accepted' OR (v.state = 'unmatched' AND NOT (p.change = 'removed' AND {all_missing}))"
-    );
-    // An insert without an answer is all that is known of its place.
-    let followed = format!("({settled}) OR (v.state = 'unknown' AND p.kind = 'insert')");
-    let operations = format!(
-        "SELECT p.ordinal, {key} AS key, {place} AS place, p.change, p.kind AS operation, {reason} AS reason, {fields} AS fields, \
-         coalesce(v.state, 'accepted') AS outcome, {followed} AS followed, v.code, v.message, v.field, {sent} AS sent, {previous} AS previous, \
-         coalesce(v.id, p.dest_id) AS id \
-         FROM {joined} LEFT JOIN {ENTRIES} AS e ON {same}{of_former}",
-        key = layout.key_json("p."),
-        place = place(layout, "p."),
-        reason = reason(layout, PLAN),
-        fields = changed_fields(layout),
-        sent = if bare {
-            format!(
-                "CASE WHEN v.state IS NOT NULL AND v.state <> 'accepted' THEN {} END",
-                sent(layout, &record)
-            )
-        } else {
-            sent(layout, &record)
-        },
-        previous = previous(layout, "e."),
-        same = layout.same_entry("e", "p"),
-    );
+    let settled = settled(all_missing);
+    let operations = Operations {
+        reason: &reason(layout, PLAN),
+        fields: &changed_fields(layout),
+        sent: &sent(layout, &record),
+        previous: &previous(layout, "e."),
+        from: &format!(
+            "{joined} LEFT JOIN {ENTRIES} AS e ON {}{of_former}",
+            layout.same_entry("e", "p")
+        ),
+    };
+    let operations = operations.query(layout, &settled);
     if layout.place_is_key() {
         return operations;
     }
@@ -56,6 +34,63 @@ pub(super) fn operations(
         same_place = layout.same_place("e", "p"),
         same_key = layout.same_key("e", "p"),
     )
+}
+
+/// The same of a first sync, before which there are no entries: what it sent and the destination accepted is left out, as the
+/// ledger has it from then on, and the record of the next run that touches it has it as what was there before. Else a first
+/// sync would write every row twice. With `all_accepted` the rows are not even read.
+pub(super) fn first_operations(layout: &Layout, joined: &str, all_missing: bool, all_accepted: bool) -> String {
+    let operations = Operations {
+        reason: "CASE WHEN p.change = 'changed' THEN 'moved' ELSE 'new' END",
+        fields: "NULL::VARCHAR[]",
+        sent: &if all_accepted {
+            "NULL::VARCHAR".to_owned()
+        } else {
+            format!(
+                "CASE WHEN v.state <> 'accepted' THEN {} END",
+                sent(layout, &layout.record_json("p."))
+            )
+        },
+        previous: "NULL::VARCHAR",
+        from: joined,
+    };
+    operations.query(layout, &settled(all_missing))
+}
+
+/// A condition: all that is known of the place is what the operation did.
+fn settled(all_missing: bool) -> String {
+    format!(
+        "coalesce(v.state, 'accepted') = 'accepted' OR (v.state = 'unmatched' AND NOT (p.change = 'removed' AND {all_missing}))"
+    )
+}
+
+/// The expressions in which the operations of a first sync and of others differ.
+struct Operations<'a> {
+    reason: &'a str,
+    fields: &'a str,
+    sent: &'a str,
+    previous: &'a str,
+    from: &'a str,
+}
+
+impl Operations<'_> {
+    fn query(&self, layout: &Layout, settled: &str) -> String {
+        let Self {
+            reason,
+            fields,
+            sent,
+            previous,
+            from,
+        } = self;
+        // An insert without an answer is all that is known of its place.
+        format!(
+            "SELECT p.ordinal, {key} AS key, {place} AS place, p.change, p.kind AS operation, {reason} AS reason, {fields} AS fields, \
+             coalesce(v.state, 'accepted') AS outcome, ({settled}) OR (v.state = 'unknown' AND p.kind = 'insert') AS followed, \
+             v.code, v.message, v.field, {sent} AS sent, {previous} AS previous, coalesce(v.id, p.dest_id) AS id FROM {from}",
+            key = layout.key_json("p."),
+            place = place(layout, "p."),
+        )
+    }
 }
 
 /// What is attempted and not accepted, of a table, in the order of keys.

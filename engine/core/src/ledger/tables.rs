@@ -95,6 +95,23 @@ pub(crate) fn count(connection: &Connection, table: &str) -> Result<u64, Warehou
         .unwrap_or_default())
 }
 
+/// Whether every row of a table but the first is, in `columns`, so (`>`, `>=`) to the one that is stored before it.
+pub(crate) fn every_row_follows(
+    connection: &Connection,
+    table: &str,
+    so: &str,
+    columns: &[String],
+) -> Result<bool, WarehouseError> {
+    let before: Vec<String> = columns.iter().map(|column| format!("lag({column}) OVER ()")).collect();
+    let does_not: Option<bool> = connection.scalar(&format!(
+        "SELECT bool_or(does_not) FROM \
+         (SELECT lag(true) OVER () AND (row({}) {so} row({})) IS NOT TRUE AS does_not FROM {table})",
+        columns.join(", "),
+        before.join(", "),
+    ))?;
+    Ok(does_not != Some(true))
+}
+
 /// Replaces the entries by the rows of `table`, in the ledger too, and makes the small tables anew for the layout.
 pub(crate) fn replace_entries(connection: &Connection, table: &str) -> Result<(), WarehouseError> {
     connection.execute(&format!("DROP TABLE {ENTRIES}; ALTER TABLE {table} RENAME TO entries"))?;

@@ -95,12 +95,14 @@ impl Layout {
     /// Key and match value: `k0, m`.
     #[must_use]
     pub fn identity(&self, prefix: &str) -> String {
-        let keys = self.keys(prefix);
-        if self.place.is_some() {
-            format!("{keys}, {prefix}m")
-        } else {
-            keys
-        }
+        list(self.identity_columns().iter().map(|column| format!("{prefix}{column}")))
+    }
+
+    /// The columns of key and match value.
+    #[must_use]
+    pub fn identity_columns(&self) -> Vec<String> {
+        let keys = (0..self.key.len()).map(|index| format!("k{index}"));
+        keys.chain(self.place.iter().map(|_| "m".to_owned())).collect()
     }
 
     /// The image's columns, with a comma after each: `i0, i1, `.
@@ -126,6 +128,12 @@ impl Layout {
     #[must_use]
     pub fn comparable_keys(&self, prefix: &str) -> String {
         list(self.key_expressions(prefix))
+    }
+
+    /// The same, one by one.
+    #[must_use]
+    pub fn comparable_key_columns(&self, prefix: &str) -> Vec<String> {
+        self.key_expressions(prefix).collect()
     }
 
     fn key_expressions(&self, prefix: &str) -> impl Iterator<Item = String> {
@@ -200,21 +208,33 @@ impl Layout {
     /// The key as a JSON object by column.
     #[must_use]
     pub fn key_json(&self, prefix: &str) -> String {
+        format!("outflow_json({})", self.key_struct(prefix))
+    }
+
+    /// The key as a struct by column.
+    #[must_use]
+    pub fn key_struct(&self, prefix: &str) -> String {
         let parts = self
             .key
             .iter()
             .enumerate()
             .map(|(index, column)| format!("{} := {prefix}k{index}", quote::identifier(&column.name)));
-        format!("outflow_json(struct_pack({}))", list(parts))
+        format!("struct_pack({})", list(parts))
     }
 
-    /// The match value as JSON: the value alone, or an object where it is a key of several columns.
+    /// The match value as JSON.
     #[must_use]
     pub fn match_json(&self, prefix: &str) -> String {
+        format!("outflow_json({})", self.match_value(prefix))
+    }
+
+    /// The match value: the value alone, or a struct where it is a key of several columns.
+    #[must_use]
+    pub fn match_value(&self, prefix: &str) -> String {
         match (&self.place, self.key.len()) {
-            (Some(_), _) => format!("outflow_json({prefix}m)"),
-            (None, 1) => format!("outflow_json({prefix}k0)"),
-            (None, _) => self.key_json(prefix),
+            (Some(_), _) => format!("{prefix}m"),
+            (None, 1) => format!("{prefix}k0"),
+            (None, _) => self.key_struct(prefix),
         }
     }
 
@@ -243,6 +263,12 @@ impl Layout {
     /// The record as a JSON object by field.
     #[must_use]
     pub fn record_json(&self, prefix: &str) -> String {
+        format!("outflow_json({})", self.record_struct(prefix))
+    }
+
+    /// The record as a struct by field.
+    #[must_use]
+    pub fn record_struct(&self, prefix: &str) -> String {
         let parts = self.fields.iter().map(|field| {
             let value = match &field.value {
                 RecordValue::Image(index) => format!("{prefix}i{index}"),
@@ -250,7 +276,7 @@ impl Layout {
             };
             format!("{} := {value}", quote::identifier(&field.to))
         });
-        format!("outflow_json(struct_pack({}))", list(parts))
+        format!("struct_pack({})", list(parts))
     }
 
     /// The record that empties the mapped fields, as JSON: all but those of key and match value (rule 18). `None` where

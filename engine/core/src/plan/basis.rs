@@ -148,7 +148,11 @@ fn first_difference(
     while start < total {
         for planned in operations::window(connection, at, start)? {
             let operation = planned.operation;
-            let now = Some((operation.kind.to_string(), operation.key, operation.fields));
+            let now = Some((
+                operation.kind.to_string(),
+                operation.key.into(),
+                operation.fields.into(),
+            ));
             let then = expected.next_operation();
             if then != now {
                 return Ok(Some((show(then), show(now))));

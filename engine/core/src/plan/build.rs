@@ -1,7 +1,7 @@
 //! Building the plan's rows: the images of what changed, in the order in which they leave (rules 5, 23, 24).
 
 use super::{Place, PlanError, guard};
-use crate::diff::{self, Action, Rules, Tally};
+use crate::diff::{self, Action, Desired, Rules, Tally};
 use crate::ledger::tables::{self, ENTRIES, UNSETTLED, temporary};
 use crate::ledger::{Fingerprint, LedgerError};
 use crate::mapping::{Layout, Projection};
@@ -159,16 +159,27 @@ enum Order {
 
 impl Writes {
     /// Reads what the temporary tables of the comparison say of them; they are to be read from the same source again.
-    pub fn compared(connection: &Connection, rules: &Rules<'_>, source: Source) -> Result<Self, WarehouseError> {
-        let order = if is_first(connection, rules)? {
-            // Sorting whole rows costs as much as writing them, and a model is often in order.
-            let in_order = source == Source::Model && is_in_order(connection, rules.layout, &temporary("desired"))?;
-            Order::First { in_order }
-        } else {
-            Order::Later
-        };
-        let hashes = diff::fingerprint_of(connection, &compared(rules))?;
-        Ok(Self { source, order, hashes })
+    pub fn compared(
+        connection: &Connection,
+        rules: &Rules<'_>,
+        source: Source,
+        desired: &Desired,
+    ) -> Result<Self, WarehouseError> {
+        if !is_first(connection, rules)? {
+            let hashes = diff::fingerprint_of(connection, &compared(rules))?;
+            return Ok(Self {
+                source,
+                order: Order::Later,
+                hashes,
+            });
+        }
+        // Sorting whole rows costs as much as writing them, and a model is often in order.
+        let in_order = source == Source::Model && is_in_order(connection, rules.layout, &temporary("desired"))?;
+        Ok(Self {
+            source,
+            order: Order::First { in_order },
+            hashes: desired.fingerprint.clone(),
+        })
     }
 
     /// Empties the tables of the comparison where nothing more is asked of them: in a first plan, where they have every row
@@ -253,15 +264,7 @@ fn first_writes(rules: &Rules<'_>, projection: &Projection, source: Source) -> S
 
 /// Whether a table's rows are stored by key and match value.
 fn is_in_order(connection: &Connection, layout: &Layout, table: &str) -> Result<bool, WarehouseError> {
-    let columns: Vec<String> = layout.identity("").split(", ").map(str::to_owned).collect();
-    let before: Vec<String> = columns.iter().map(|column| format!("lag({column}) OVER ()")).collect();
-    let out_of_order: Option<bool> = connection.scalar(&format!(
-        "SELECT bool_or(behind) FROM (SELECT {first} IS NOT NULL AND row({}) < row({}) AS behind FROM {table})",
-        columns.join(", "),
-        before.join(", "),
-        first = before[0],
-    ))?;
-    Ok(out_of_order != Some(true))
+    tables::every_row_follows(connection, table, ">=", &layout.identity_columns())
 }
 
 /// Operations with the model's present rows.

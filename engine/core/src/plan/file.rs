@@ -164,12 +164,12 @@ fn line(planned: delivery::Planned, ids: bool) -> Result<Line, serde_json::Error
     Ok(Line {
         change: planned.change.as_str().to_owned(),
         kind: operation.kind.to_string(),
-        key: RawValue::from_string(operation.key)?,
-        match_value: RawValue::from_string(operation.match_value)?,
-        record: RawValue::from_string(operation.fields)?,
+        key: RawValue::from_string(operation.key.into())?,
+        match_value: RawValue::from_string(operation.match_value.into())?,
+        record: RawValue::from_string(operation.fields.into())?,
         differs,
         // Before a first run the ledger has no name, and ids begin with it.
-        idempotency_key: ids.then_some(operation.idempotency_key),
+        idempotency_key: ids.then(|| operation.idempotency_key.into()),
     })
 }
 

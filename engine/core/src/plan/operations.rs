@@ -1,12 +1,15 @@
 //! Reading a plan: operations in the order of their ordinals, rendered next to the data.
 
 use std::error::Error;
+use std::ops::Range;
+
+use bytestring::ByteString;
 
 use super::{Place, Planned};
 use crate::delivery::{self, OperationSource};
 use crate::ledger::recorded;
 use crate::operation::{Change, Kind, Operation};
-use crate::warehouse::{Connection, Row, WarehouseError, quote};
+use crate::warehouse::{Connection, Row, WarehouseError, hex, quote};
 
 /// Ordinals that one query covers: a few blocks of DuckDB's, so that rendered text stays within some 20 MB.
 pub(super) const WINDOW_ROWS: u64 = 20_480;
@@ -14,7 +17,7 @@ pub(super) const WINDOW_ROWS: u64 = 20_480;
 /// The operations of a plan. Rendered window by window, so that few are held at a time.
 pub struct Operations {
     connection: Connection,
-    query: String,
+    query: Query,
     next: u64,
     end: u64,
     waiting: std::collections::VecDeque<delivery::Planned>,
@@ -33,7 +36,7 @@ impl Planned {
     pub fn operations(&self, connection: Connection) -> Operations {
         Operations {
             connection,
-            query: query(&self.at),
+            query: Query::new(&self.at),
             next: 0,
             end: self.counts.planned.total(),
             waiting: std::collections::VecDeque::new(),
@@ -53,7 +56,7 @@ impl Operations {
     /// What DuckDB says.
     pub fn next(&mut self, at_most: usize) -> Result<Vec<delivery::Planned>, WarehouseError> {
         while self.waiting.is_empty() && self.next < self.end {
-            self.waiting = read(&self.connection, &self.query, self.next)?.into();
+            self.waiting = self.query.window(&self.connection, self.next)?.into();
             self.next += WINDOW_ROWS;
         }
         let count = at_most.min(self.waiting.len());
@@ -73,41 +76,101 @@ pub(super) fn window(
     at: &Place,
     start: u64,
 ) -> Result<Vec<delivery::Planned>, WarehouseError> {
-    read(connection, &query(at), start)
+    Query::new(at).window(connection, start)
 }
 
-fn read(connection: &Connection, query: &str, start: u64) -> Result<Vec<delivery::Planned>, WarehouseError> {
-    let end = start + WINDOW_ROWS;
-    let window = format!("{query} WHERE p.ordinal >= {start} AND p.ordinal < {end}");
-    let mut operations = connection.query_rows(&window, operation)?;
-    // Nearly always in order already, and cheaper to see here than to promise in SQL.
-    operations.sort_by_key(|planned: &delivery::Planned| planned.operation.ordinal);
-    Ok(operations)
+/// How a plan's operations are read.
+struct Query {
+    /// Everything but the window.
+    sql: String,
+    /// Whether its records are values, to be rendered here; else they are JSON already.
+    renders: bool,
+    /// The record that empties the mapped fields.
+    cleared: String,
 }
 
-/// Everything but the window.
-fn query(at: &Place) -> String {
-    let layout = &at.layout;
-    let (record, of_former) = recorded::record(layout, &at.former);
-    // Where nothing can be cleared, the kind is refused before.
-    let cleared = quote::text(&layout.cleared_json().unwrap_or_else(|| "{}".to_owned()));
-    let (previous, join) = if at.previous {
-        let render = format!("CASE WHEN e.h IS NOT NULL THEN {} END", layout.record_json("e."));
-        (
-            render,
-            format!(" LEFT JOIN {} AS e ON {}", at.entries, layout.same_entry("e", "p")),
-        )
-    } else {
-        ("NULL::VARCHAR".to_owned(), String::new())
-    };
-    format!(
-        "SELECT p.ordinal, p.change::VARCHAR, p.kind::VARCHAR, {key}, {match_value}, p.dest_id, CASE WHEN p.kind = 'clear' THEN {cleared} ELSE {record} END, \
-         {previous}, {id} FROM {plan} AS p{of_former}{join}",
-        key = layout.key_json("p."),
-        match_value = layout.match_json("p."),
-        id = id(at),
-        plan = at.plan,
-    )
+impl Query {
+    fn new(at: &Place) -> Self {
+        let layout = &at.layout;
+        let renders = at.former.is_empty();
+        let (record, of_former) = if renders {
+            (layout.record_struct("p."), String::new())
+        } else {
+            recorded::record(layout, &at.former)
+        };
+        let (previous, join) = if at.previous {
+            let render = format!("CASE WHEN e.h IS NOT NULL THEN {} END", layout.record_json("e."));
+            let join = format!(" LEFT JOIN {} AS e ON {}", at.entries, layout.same_entry("e", "p"));
+            (render, join)
+        } else {
+            ("NULL::VARCHAR".to_owned(), String::new())
+        };
+        let sql = format!(
+            "SELECT p.ordinal, p.change::VARCHAR, p.kind::VARCHAR, {key}, {match_value}, p.dest_id, {record}, {previous}, {id} \
+             FROM {plan} AS p{of_former}{join}",
+            key = layout.key_struct("p."),
+            match_value = layout.match_value("p."),
+            id = id(at),
+            plan = at.plan,
+        );
+        Self {
+            sql,
+            renders,
+            // Where nothing can be cleared, the kind is refused before.
+            cleared: layout.cleared_json().unwrap_or_else(|| "{}".to_owned()),
+        }
+    }
+
+    /// The operations from that ordinal on, as many as a window has.
+    fn window(&self, connection: &Connection, start: u64) -> Result<Vec<delivery::Planned>, WarehouseError> {
+        let window = format!(
+            "{} WHERE p.ordinal >= {start} AND p.ordinal < {}",
+            self.sql,
+            start + WINDOW_ROWS
+        );
+        let mut text = Vec::new();
+        let mut read: Vec<Read> = connection.query_rows(&window, |row| self.read(row, &mut text))?;
+        // Nearly always in order already, and cheaper to see here than to promise in SQL.
+        read.sort_by_key(|read: &Read| read.ordinal);
+        let text = ByteString::try_from(text).map_err(|error| WarehouseError::Cell {
+            column: "a record".into(),
+            found: error.to_string(),
+            wanted: "text in UTF-8",
+        })?;
+        Ok(read.into_iter().map(|read| read.operation(&text)).collect())
+    }
+
+    /// Reads a row, its texts into `text`.
+    fn read(&self, row: Row<'_>, text: &mut Vec<u8>) -> Result<Read, WarehouseError> {
+        let (change, kind): (&str, &str) = (row.get(1)?, row.get(2)?);
+        let wrong = |found: &str, wanted| WarehouseError::Cell {
+            column: "kind".into(),
+            found: found.to_owned(),
+            wanted,
+        };
+        let change = Change::parse(change).ok_or_else(|| wrong(change, "a change"))?;
+        let kind = Kind::parse(kind).ok_or_else(|| wrong(kind, "a kind of operation"))?;
+        let (dest_id, previous): (Option<&str>, Option<&str>) = (row.get(5)?, row.get(7)?);
+        Ok(Read {
+            ordinal: row.get(0)?,
+            change,
+            kind,
+            key: json(text, &row, 3)?,
+            match_value: json(text, &row, 4)?,
+            id: dest_id.map(|id| append(text, id)),
+            fields: match kind {
+                Kind::Clear => append(text, &self.cleared),
+                _ if self.renders => json(text, &row, 6)?,
+                _ => append(text, row.get(6)?),
+            },
+            previous: previous.map(|previous| append(text, previous)),
+            idempotency_key: {
+                let start = text.len();
+                hex(text, &row.get::<u128>(8)?.to_be_bytes());
+                start..text.len()
+            },
+        })
+    }
 }
 
 /// The hash that is an operation's id (rule 27): incarnation, key, place, kind, and the run that first planned it.
@@ -119,25 +182,48 @@ fn id(at: &Place) -> String {
     )
 }
 
-fn operation(row: Row<'_>) -> Result<delivery::Planned, WarehouseError> {
-    let change: &str = row.get(1)?;
-    let kind: &str = row.get(2)?;
-    let wrong = |found: &str, wanted| WarehouseError::Cell {
-        column: "kind".into(),
-        found: found.to_owned(),
-        wanted,
-    };
-    Ok(delivery::Planned {
-        change: Change::parse(change).ok_or_else(|| wrong(change, "a change"))?,
-        operation: Operation {
-            ordinal: row.get(0)?,
-            kind: Kind::parse(kind).ok_or_else(|| wrong(kind, "a kind of operation"))?,
-            key: row.get(3)?,
-            match_value: row.get(4)?,
-            id: row.get(5)?,
-            fields: row.get(6)?,
-            previous: row.get(7)?,
-            idempotency_key: format!("{:032x}", row.get::<u128>(8)?),
-        },
-    })
+/// An operation whose texts are ranges of a window's.
+struct Read {
+    ordinal: u64,
+    change: Change,
+    kind: Kind,
+    key: Range<usize>,
+    match_value: Range<usize>,
+    id: Option<Range<usize>>,
+    fields: Range<usize>,
+    previous: Option<Range<usize>>,
+    idempotency_key: Range<usize>,
+}
+
+impl Read {
+    fn operation(self, text: &ByteString) -> delivery::Planned {
+        let slice = |range: Range<usize>| text.slice_ref(&text[range]);
+        delivery::Planned {
+            change: self.change,
+            operation: Operation {
+                ordinal: self.ordinal,
+                kind: self.kind,
+                key: slice(self.key),
+                match_value: slice(self.match_value),
+                id: self.id.map(slice),
+                fields: slice(self.fields),
+                previous: self.previous.map(slice),
+                idempotency_key: slice(self.idempotency_key),
+            },
+        }
+    }
+}
+
+/// Appends a text, and says where it is.
+fn append(out: &mut Vec<u8>, text: &str) -> Range<usize> {
+    let start = out.len();
+    out.extend_from_slice(text.as_bytes());
+    start..out.len()
+}
+
+/// Appends a value as JSON, and says where it is.
+fn json(out: &mut Vec<u8>, row: &Row<'_>, column: usize) -> Result<Range<usize>, WarehouseError> {
+    let start = out.len();
+    row.cell(column)?.write_json(out);
+    Ok(start..out.len())
 }

@@ -73,14 +73,19 @@ pub fn preview(connection: &mut Connection, ledger: &Ledger, request: &Request<'
             Ok(*planned)
         }
         Compared::Differs(comparison) => {
-            let Comparison { tally, mut planned, .. } = *comparison;
+            let Comparison {
+                desired,
+                tally,
+                mut planned,
+                ..
+            } = *comparison;
             let rules = Rules {
                 entries: &planned.at.entries,
                 unsettled: &planned.at.unsettled,
                 mapping,
                 ..resync.rules(request, layout)
             };
-            let writes = Writes::compared(connection, &rules, source)?;
+            let writes = Writes::compared(connection, &rules, source, &desired)?;
             build::plan(connection, &rules, request.projection, &writes, &planned.at, &tally)?;
             planned.stops.splice(0..0, stops);
             planned

@@ -165,8 +165,9 @@ impl Canonical {
 
     #[inline]
     fn small_number(&mut self, value: i64, scale: u8) {
-        self.put(tag::NUMBER, [scale]);
-        self.bytes.extend_from_slice(&value.to_le_bytes());
+        let mut number = [tag::NUMBER, scale, 0, 0, 0, 0, 0, 0, 0, 0];
+        number[2..].copy_from_slice(&value.to_le_bytes());
+        self.bytes.extend_from_slice(&number);
     }
 
     #[inline]

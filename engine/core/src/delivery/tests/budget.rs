@@ -386,7 +386,7 @@ async fn rule_26_one_large_record_does_not_make_every_later_batch_short() {
     });
     destination.target.limits.concurrency = 1;
     let mut operations = plan([Kind::Upsert; 100]);
-    operations[4].operation.fields = format!("{{\"a\":\"{}\"}}", "x".repeat(5_000));
+    operations[4].operation.fields = format!("{{\"a\":\"{}\"}}", "x".repeat(5_000)).into();
     let outcomes = run(&destination, operations).await;
     assert_eq!(
         (outcomes.delivered.end.clone(), outcomes.rejected()),

@@ -8,7 +8,7 @@ fn world(on_removed: OnRemoved) -> World {
 
 fn ids(done: &Done) -> Vec<String> {
     let keys = done.operations.iter();
-    keys.map(|operation| operation.idempotency_key.clone()).collect()
+    keys.map(|operation| operation.idempotency_key.to_string()).collect()
 }
 
 #[test]

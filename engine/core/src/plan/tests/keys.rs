@@ -14,6 +14,30 @@ fn rule_09_rows_with_null_or_repeated_keys_are_invalid_and_leave_their_entries_a
 }
 
 #[test]
+fn rule_09_a_repeated_key_is_found_wherever_its_rows_are() {
+    let cases = [
+        ("(5, 'a', 1), (NULL, 'b', 2), (5, 'c', 3)", 3, vec![]),
+        ("(1, 'a', 1), (5, 'b', 2), (5, 'c', 3)", 2, vec!["upsert 1"]),
+        ("(5, 'b', 2), (1, 'a', 1), (5, 'c', 3)", 2, vec!["upsert 1"]),
+        ("(NULL, 'b', 2), (1, 'a', 1), (NULL, 'c', 3)", 2, vec!["upsert 1"]),
+        (
+            "(1, 'a', 1), (2, 'b', 2), (NULL, 'c', 3)",
+            1,
+            vec!["upsert 1", "upsert 2"],
+        ),
+        ("(2, 'b', 2), (1, 'a', 1)", 0, vec!["upsert 1", "upsert 2"]),
+    ];
+    for (rows, invalid, sent) in cases {
+        let done = World::new().rows(rows).run();
+        assert_eq!(
+            (done.planned.counts.invalid, done.heads()),
+            (invalid, sent.into_iter().map(str::to_owned).collect()),
+            "{rows}"
+        );
+    }
+}
+
+#[test]
 fn rule_09_a_row_that_repeats_the_key_of_an_unchanged_one_makes_both_invalid() {
     for mut world in [World::new(), World::matched()] {
         world.rows("(1, 'a', 10), (2, 'b', 20)").run();

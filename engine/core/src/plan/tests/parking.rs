@@ -16,7 +16,7 @@ impl World {
 }
 
 fn id(done: &Done, at: usize) -> String {
-    done.operations[at].idempotency_key.clone()
+    done.operations[at].idempotency_key.to_string()
 }
 
 fn parking(times: u32) -> World {

@@ -292,7 +292,7 @@ impl Stand {
                 .find(|operation| told(operation) == text)
                 .unwrap()
                 .clone();
-            let id = planned.operation.idempotency_key.clone();
+            let id = planned.operation.idempotency_key.to_string();
             match self.ids.get(&its.id) {
                 Some(known) => assert_eq!(*known, id, "a retry keeps its id: {text}"),
                 None => {

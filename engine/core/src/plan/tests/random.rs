@@ -27,7 +27,7 @@ type Records = BTreeMap<String, (String, String)>;
 fn apply(records: &mut Records, operation: &Operation) -> Answer {
     let place = plain(&operation.match_value);
     if operation.kind != Kind::Delete {
-        records.insert(place, (operation.key.clone(), operation.fields.clone()));
+        records.insert(place, (operation.key.to_string(), operation.fields.to_string()));
         return Answer::Accept;
     }
     match records.remove(&place) {

@@ -3,7 +3,7 @@
 use super::*;
 
 fn id(done: &Done, at: usize) -> String {
-    done.operations[at].idempotency_key.clone()
+    done.operations[at].idempotency_key.to_string()
 }
 
 #[test]

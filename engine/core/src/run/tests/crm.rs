@@ -193,9 +193,9 @@ impl Destination for Opened {
 
 impl Kept {
     fn take(&mut self, operation: &Operation) -> Outcome {
-        let place = operation.match_value.clone();
+        let place = operation.match_value.to_string();
         self.sent.push(format!("{} {place}", operation.kind));
-        self.ids.push(operation.idempotency_key.clone());
+        self.ids.push(operation.idempotency_key.to_string());
         let answer = self.answers.get(&place).copied().unwrap_or(Answer::Accept);
         if answer == Answer::Reject {
             return Outcome::Rejected(Rejection {
