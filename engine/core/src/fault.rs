@@ -9,9 +9,10 @@ use std::io;
 use std::path::Path;
 
 /// The points, in the order in which an ordinary run comes by.
-pub const POINTS: [&str; 17] = [
+pub const POINTS: [&str; 18] = [
     "run-listed",
     "ledger-bound",
+    "rows-staged",
     "plan-written",
     "journal-made",
     "plan-committed",

@@ -272,6 +272,10 @@ impl Ledger {
         let mut meta = Meta::read(&connection)?;
         if let Some(meta) = &mut meta {
             migrate::migrate(&mut connection, meta, writable)?;
+            if writable {
+                // A run that died before it had a plan left it.
+                tables::drop_staged(&connection)?;
+            }
         }
         let ledger = Self {
             meta,

@@ -111,6 +111,16 @@ impl Projection {
     /// The query for the thin form of the rows of `relation`: `k0…, [m,] h, fault`; the fault says why the row cannot be sent.
     #[must_use]
     pub fn identities(&self, relation: &str) -> String {
+        self.identities_with(relation, &self.layout.hash("r."))
+    }
+
+    /// The same, of a relation that has the hashes as `h`.
+    #[must_use]
+    pub fn identities_of_hashed(&self, relation: &str) -> String {
+        self.identities_with(relation, "r.h")
+    }
+
+    fn identities_with(&self, relation: &str, hash: &str) -> String {
         let layout = &self.layout;
         let some_null = |columns: Vec<String>| {
             columns
@@ -130,7 +140,6 @@ impl Projection {
             "SELECT {identity}, {hash} AS h, CASE WHEN {null_key} THEN '{FAULT_NULL_KEY}' {null_place}ELSE {fault} END AS fault \
              FROM {relation} AS r",
             identity = layout.identity("r."),
-            hash = layout.hash("r."),
             fault = self.fault(),
         )
     }

@@ -237,6 +237,8 @@ pub fn prepare(
         }
         planned => planned,
     };
+    // Where that fails, whoever opens the ledger next does it.
+    let _ = tables::drop_staged(connection);
     planned.map_err(|error| match &error {
         PlanError::Warehouse(said) => ledger.blame(connection, said).map_or(error, PlanError::Ledger),
         _ => error,
@@ -271,6 +273,20 @@ fn attempt(
         sequence: meta.sequence + 1,
         previous: request.target.previous,
     };
+    let rules = Rules {
+        entries: ENTRIES,
+        unsettled: UNSETTLED,
+        mapping: meta.mapping,
+        ..resync.rules(request, &request.projection.layout)
+    };
+    let nothing = tables::count(connection, ENTRIES)? == 0 && tables::count(connection, UNSETTLED)? == 0;
+    let source = if nothing && source == Source::Model {
+        let staged = Source::stage(connection, &rules, request.projection)?;
+        reach("rows-staged")?;
+        staged
+    } else {
+        source
+    };
     let Comparison {
         desired,
         tally,
@@ -292,12 +308,6 @@ fn attempt(
         Compared::Differs(comparison) => *comparison,
     };
     planned.notes.extend(new_plugin(&meta, request));
-    let rules = Rules {
-        entries: ENTRIES,
-        unsettled: UNSETTLED,
-        mapping: meta.mapping,
-        ..resync.rules(request, &request.projection.layout)
-    };
     if let Some(stop) = planned.stops.first() {
         guard::propose(connection, &planned.at, &meta, &rules, &stop.token)?;
     }

@@ -8,6 +8,9 @@ use crate::warehouse::{Connection, WarehouseError, quote};
 pub(crate) const ENTRIES: &str = "ledger.main.entries";
 /// The operations of the open plan, by `ordinal`.
 pub(crate) const PLAN: &str = "ledger.main.plan";
+/// The model's rows as they were read before there were any entries, in the shape of a plan that sends them all: they become
+/// the plan as they are, unless some of them cannot be sent.
+pub(crate) const STAGED: &str = "ledger.main.staged";
 /// Operations that were attempted and not accepted: they decide ids (rule 27), waiting (rule 20) and the rejected list.
 pub(crate) const UNSETTLED: &str = "ledger.main.unsettled";
 /// Sets of removals that were not done, by token: of those that a guard stopped (rule 35), and [`LEFT`].
@@ -110,6 +113,18 @@ pub(crate) fn every_row_follows(
         before.join(", "),
     ))?;
     Ok(does_not != Some(true))
+}
+
+/// Makes what was staged the plan.
+pub(crate) fn plan_staged(connection: &Connection) -> Result<(), WarehouseError> {
+    connection.execute(&format!("ALTER TABLE {STAGED} RENAME TO plan"))?;
+    Ok(())
+}
+
+/// Drops what was staged, if there is any.
+pub(crate) fn drop_staged(connection: &Connection) -> Result<(), WarehouseError> {
+    connection.execute(&format!("DROP TABLE IF EXISTS {STAGED}"))?;
+    Ok(())
 }
 
 /// Replaces the entries by the rows of `table`, in the ledger too, and makes the small tables anew for the layout.

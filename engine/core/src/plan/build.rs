@@ -2,17 +2,21 @@
 
 use super::{Place, PlanError, guard};
 use crate::diff::{self, Action, Desired, Rules, Tally};
-use crate::ledger::tables::{self, ENTRIES, UNSETTLED, temporary};
+use crate::ledger::tables::{self, ENTRIES, STAGED, UNSETTLED, temporary};
 use crate::ledger::{Fingerprint, LedgerError};
-use crate::mapping::{Layout, Projection};
+use crate::mapping::Projection;
 use crate::project::sync::Mode;
 use crate::warehouse::{Connection, WarehouseError};
 
-/// Where the model's rows are read from: the model itself, or a snapshot of it where two readings disagree.
+/// Where the model's rows are read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
+    /// The model itself, once to compare and once more to plan.
     Model,
+    /// A snapshot of it, where two readings disagree.
     Snapshot,
+    /// What was staged of it: where there are no entries, every row is to be written anyhow.
+    Staged,
 }
 
 impl Source {
@@ -21,7 +25,26 @@ impl Source {
         match self {
             Self::Model => projection.relation(),
             Self::Snapshot => temporary("snapshot"),
+            Self::Staged => STAGED.to_owned(),
         }
+    }
+
+    /// The query for the thin form of the rows.
+    pub fn identities(self, projection: &Projection) -> String {
+        let relation = self.relation(projection);
+        if self == Self::Staged {
+            projection.identities_of_hashed(&relation)
+        } else {
+            projection.identities(&relation)
+        }
+    }
+
+    /// Reads the model into the plan that it becomes if every row can be sent.
+    pub fn stage(connection: &Connection, rules: &Rules<'_>, projection: &Projection) -> Result<Self, WarehouseError> {
+        tables::drop_staged(connection)?;
+        tables::create_rows(connection, STAGED, rules.layout)?;
+        insert(connection, rules, STAGED, &first_writes(rules, projection, Self::Model))?;
+        Ok(Self::Staged)
     }
 
     /// Reads the model once and for all.
@@ -150,10 +173,10 @@ pub(super) struct Writes {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Order {
-    /// Nothing was ever sent and every row of the model is; whether the model's rows come in the plan's order.
-    First {
-        in_order: bool,
-    },
+    /// Nothing was ever sent and every row of the model is, and they are staged in the plan's order.
+    Staged,
+    /// Nothing was ever sent and every row of the model is.
+    First,
     Later,
 }
 
@@ -174,10 +197,12 @@ impl Writes {
             });
         }
         // Sorting whole rows costs as much as writing them, and a model is often in order.
-        let in_order = source == Source::Model && is_in_order(connection, rules.layout, &temporary("desired"))?;
+        let columns = rules.layout.identity_columns();
+        let in_order =
+            source == Source::Staged && tables::every_row_follows(connection, &temporary("desired"), ">=", &columns)?;
         Ok(Self {
             source,
-            order: Order::First { in_order },
+            order: if in_order { Order::Staged } else { Order::First },
             hashes: desired.fingerprint.clone(),
         })
     }
@@ -206,32 +231,25 @@ pub(super) fn plan(
     at: &Place,
     tally: &Tally,
 ) -> Result<(), PlanError> {
-    let layout = rules.layout;
-    tables::create_rows(connection, &at.plan, layout)?;
-    let identity = layout.identity("");
-    let in_order = compared.order == Order::First { in_order: true };
+    let identity = rules.layout.identity("");
     let source = compared.source;
     let rows = match compared.order {
-        Order::First { in_order: true } => first_writes(rules, projection, source),
-        Order::First { in_order: false } => {
-            format!("{} ORDER BY {identity}", first_writes(rules, projection, source))
-        }
-        Order::Later => format!(
+        Order::Staged => None,
+        Order::First => Some(format!(
+            "{} ORDER BY {identity}",
+            first_writes(rules, projection, source)
+        )),
+        Order::Later => Some(format!(
             "SELECT * FROM ({} UNION ALL {}) ORDER BY change <> 'removed', {identity}",
             writes(rules, projection, source),
             of_entries(rules)
-        ),
+        )),
     };
-    connection.execute(&format!(
-        "INSERT INTO {plan} SELECT row_number() OVER () - 1, {head}, {identity}, h, {images}dest_id, {epoch}, false, false, false, mapping \
-         FROM ({rows})",
-        plan = at.plan,
-        head = tables::HEAD,
-        images = layout.images(""),
-        epoch = rules.epoch,
-    ))?;
-    if in_order && !is_in_order(connection, layout, &at.plan)? {
-        return Err(PlanError::Moved);
+    if let Some(rows) = rows {
+        tables::create_rows(connection, &at.plan, rules.layout)?;
+        insert(connection, rules, &at.plan, &rows)?;
+    } else {
+        tables::plan_staged(connection)?;
     }
     let planned = diff::fingerprint_of(
         connection,
@@ -248,6 +266,19 @@ pub(super) fn plan(
     Ok(())
 }
 
+/// Puts operations into a table of rows, numbered as they come.
+fn insert(connection: &Connection, rules: &Rules<'_>, table: &str, operations: &str) -> Result<(), WarehouseError> {
+    connection.execute(&format!(
+        "INSERT INTO {table} SELECT row_number() OVER () - 1, {head}, {identity}, h, {images}dest_id, {epoch}, false, false, false, mapping \
+         FROM ({operations})",
+        head = tables::HEAD,
+        identity = rules.layout.identity(""),
+        images = rules.layout.images(""),
+        epoch = rules.epoch,
+    ))?;
+    Ok(())
+}
+
 /// Operations with every row of the model, all alike: no need to look each of them up.
 fn first_writes(rules: &Rules<'_>, projection: &Projection, source: Source) -> String {
     let layout = rules.layout;
@@ -260,11 +291,6 @@ fn first_writes(rules: &Rules<'_>, projection: &Projection, source: Source) -> S
         images = layout.images("d."),
         rows = projection.rows(&source.relation(projection)),
     )
-}
-
-/// Whether a table's rows are stored by key and match value.
-fn is_in_order(connection: &Connection, layout: &Layout, table: &str) -> Result<bool, WarehouseError> {
-    tables::every_row_follows(connection, table, ">=", &layout.identity_columns())
 }
 
 /// Operations with the model's present rows.

@@ -48,11 +48,7 @@ pub(super) fn compare(
         ..resync.rules(request, &at.layout)
     };
     let narrows = diff::narrows(&rules) && tables::count(connection, &at.entries)? > 0;
-    let (mut desired, sketch) = diff::desired(
-        connection,
-        &request.projection.identities(&source.relation(request.projection)),
-        narrows,
-    )?;
+    let (mut desired, sketch) = diff::desired(connection, &source.identities(request.projection), narrows)?;
     let mut counts = Counts {
         queried: desired.fingerprint.rows,
         ..Counts::default()
