@@ -273,7 +273,7 @@ impl Ledger {
         if let Some(meta) = &mut meta {
             migrate::migrate(&mut connection, meta, writable)?;
             if writable {
-                // A run that died before it had a plan left it.
+                // A run that died before it had a plan left it; rows in it may be about to be forgotten.
                 tables::drop_staged(&connection)?;
             }
         }

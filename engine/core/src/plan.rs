@@ -281,7 +281,7 @@ fn attempt(
     };
     let nothing = tables::count(connection, ENTRIES)? == 0 && tables::count(connection, UNSETTLED)? == 0;
     let source = if nothing && source == Source::Model {
-        let staged = Source::stage(connection, &rules, request.projection)?;
+        let staged = Source::stage(connection, &rules, request.projection, false)?;
         reach("rows-staged")?;
         staged
     } else {

@@ -39,11 +39,18 @@ impl Source {
         }
     }
 
-    /// Reads the model into the plan that it becomes if every row can be sent.
-    pub fn stage(connection: &Connection, rules: &Rules<'_>, projection: &Projection) -> Result<Self, WarehouseError> {
+    /// Reads the model into the plan that it becomes if every row can be sent. With `assumed`, it is what the destination is
+    /// declared to have.
+    pub fn stage(
+        connection: &Connection,
+        rules: &Rules<'_>,
+        projection: &Projection,
+        assumed: bool,
+    ) -> Result<Self, WarehouseError> {
         tables::drop_staged(connection)?;
         tables::create_rows(connection, STAGED, rules.layout)?;
-        insert(connection, rules, STAGED, &first_writes(rules, projection, Self::Model))?;
+        let rows = first_writes(rules, projection, Self::Model);
+        insert(connection, rules, STAGED, &rows, assumed)?;
         Ok(Self::Staged)
     }
 
@@ -247,7 +254,7 @@ pub(super) fn plan(
     };
     if let Some(rows) = rows {
         tables::create_rows(connection, &at.plan, rules.layout)?;
-        insert(connection, rules, &at.plan, &rows)?;
+        insert(connection, rules, &at.plan, &rows, false)?;
     } else {
         tables::plan_staged(connection)?;
     }
@@ -267,9 +274,15 @@ pub(super) fn plan(
 }
 
 /// Puts operations into a table of rows, numbered as they come.
-fn insert(connection: &Connection, rules: &Rules<'_>, table: &str, operations: &str) -> Result<(), WarehouseError> {
+fn insert(
+    connection: &Connection,
+    rules: &Rules<'_>,
+    table: &str,
+    operations: &str,
+    assumed: bool,
+) -> Result<(), WarehouseError> {
     connection.execute(&format!(
-        "INSERT INTO {table} SELECT row_number() OVER () - 1, {head}, {identity}, h, {images}dest_id, {epoch}, false, false, false, mapping \
+        "INSERT INTO {table} SELECT row_number() OVER () - 1, {head}, {identity}, h, {images}dest_id, {epoch}, {assumed}, false, false, mapping \
          FROM ({operations})",
         head = tables::HEAD,
         identity = rules.layout.identity(""),

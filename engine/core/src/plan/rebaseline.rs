@@ -22,15 +22,27 @@ pub fn rebaseline(
     ledger: &mut Ledger,
     request: &Request<'_>,
 ) -> Result<Counts, PlanError> {
+    let declared = declare(connection, ledger, request);
+    // Where that fails, whoever opens the ledger next does it.
+    let _ = tables::drop_staged(connection);
+    declared
+}
+
+fn declare(connection: &mut Connection, ledger: &mut Ledger, request: &Request<'_>) -> Result<Counts, PlanError> {
     let mut meta = ledger.meta().cloned().ok_or_else(unbound)?;
     let layout = &request.projection.layout;
     let projection = request.projection;
     let mut rules = rules_of(layout, request.sync, request.target);
     rules.epoch = meta.epoch;
     rules.run = request.run;
+    rules.mapping = meta.mapping;
     // One reading: what is compared is what is kept.
-    let source = Source::take_snapshot(connection, projection)?.relation(projection);
-    let (mut desired, _) = diff::desired(connection, &projection.identities(&source), false)?;
+    let source = if meta.layout == *layout && tables::count(connection, ENTRIES)? == 0 {
+        Source::stage(connection, &rules, projection, true)?
+    } else {
+        Source::take_snapshot(connection, projection)?
+    };
+    let (mut desired, _) = diff::desired(connection, &source.identities(projection), false)?;
     desired.validate(connection, layout, false)?;
     let counts = Counts {
         queried: desired.fingerprint.rows,
@@ -54,20 +66,24 @@ pub fn rebaseline(
         }
         reproject::forget_former(connection, &mut meta)?;
         let (valid, same) = (temporary("desired"), layout.same_entry("v", "d"));
-        tables::create_rows(connection, PLAN, layout)?;
-        connection.execute(&format!(
-            "INSERT INTO {PLAN} SELECT 0, 'added', '{kind}', {run}, {identity}, d.h, {images}e.dest_id, {epoch}, true, false, false, {mapping} \
-             FROM {rows} AS d JOIN (SELECT * FROM {valid} WHERE fault IS NULL) AS v ON {same} \
-             LEFT JOIN {ENTRIES} AS e ON {entry}",
-            kind = rules.write_kind(),
-            run = rules.run,
-            identity = layout.identity("d."),
-            images = layout.images("d."),
-            epoch = rules.epoch,
-            mapping = meta.mapping,
-            rows = projection.rows(&source),
-            entry = layout.same_entry("e", "d"),
-        ))?;
+        if source == Source::Staged && desired.invalid == 0 {
+            tables::plan_staged(connection)?;
+        } else {
+            tables::create_rows(connection, PLAN, layout)?;
+            connection.execute(&format!(
+                "INSERT INTO {PLAN} SELECT 0, 'added', '{kind}', {run}, {identity}, d.h, {images}e.dest_id, {epoch}, true, false, false, {mapping} \
+                 FROM {rows} AS d JOIN (SELECT * FROM {valid} WHERE fault IS NULL) AS v ON {same} \
+                 LEFT JOIN {ENTRIES} AS e ON {entry}",
+                kind = rules.write_kind(),
+                run = rules.run,
+                identity = layout.identity("d."),
+                images = layout.images("d."),
+                epoch = rules.epoch,
+                mapping = meta.mapping,
+                rows = projection.rows(&source.relation(projection)),
+                entry = layout.same_entry("e", "d"),
+            ))?;
+        }
         // What was shown under older mappings is not known any more, so that it is written again.
         let kept = format!(
             "e.* REPLACE (e.uncertain OR e.mapping <> {mapping} AS uncertain, {mapping}::UBIGINT AS mapping)",

@@ -44,6 +44,30 @@ fn rule_15_rebaseline_takes_the_present_state_without_sending() {
 }
 
 #[test]
+fn rule_15_rebaseline_of_an_empty_ledger_takes_the_rows_that_can_be_sent() {
+    for (rows, entries) in [
+        ("(1, 'a', 1), (2, 'b', 2)", 2),
+        ("(2, 'b', 2), (1, 'a', 1)", 2),
+        ("(1, 'a', 1), (NULL, 'b', 2), (3, 'c', 3), (3, 'd', 4)", 1),
+    ] {
+        let mut world = World::new();
+        assert_eq!(world.rows(rows).rebaseline().unwrap().unchanged, entries, "{rows}");
+        assert_eq!(world.entries().len() as u64, entries, "{rows}");
+        assert!(
+            world.entries().iter().all(|entry| entry.ends_with(" assumed")),
+            "{rows}"
+        );
+        assert_eq!(world.run().heads(), [""; 0], "{rows}");
+        // Assumed values are the destination's until the row changes.
+        assert_eq!(
+            world.rows("(1, 'a', 7)").run().heads().last().unwrap(),
+            "upsert 1",
+            "{rows}"
+        );
+    }
+}
+
+#[test]
 fn rule_19_rebaseline_keeps_the_memory_of_keys_that_left() {
     let mut world = World::new().mode(Mode::Insert, OnRemoved::Nothing);
     world.rows("(1, 'a', 1), (2, 'b', 2)").run();
