@@ -92,14 +92,19 @@ fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
 /// Every wrong input: what is changed, and what the message says. Nothing is sent, and the next run does all the work.
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_input_is_told_by_its_place_and_changes_nothing() {
-    let cases: [(&str, &str, &str, i32); 15] = [
+    let cases: [(&str, &str, &str, i32); 16] = [
         (
             "destinations/receiver.yml",
             "plugin: htttp\nconfig: {}\n",
-            "there is no plugin named `htttp`",
+            "destinations/receiver.yml:1:9: plugin: there is no plugin named `htttp`",
             2,
         ),
-        ("plugins/http.wasm", "this is text", "it is no WebAssembly", 2),
+        (
+            "plugins/http.wasm",
+            "this is text",
+            "plugin: the plugin `http` cannot be loaded: it is no WebAssembly",
+            2,
+        ),
         (
             "plugins/http.wasm",
             "\0asm\u{1}\0\0\0",
@@ -164,6 +169,12 @@ async fn wrong_input_is_told_by_its_place_and_changes_nothing() {
             "destinations/receiver.yml",
             "plugin: http\nconfig: {base_url: \"http://127.0.0.1:1\", upsert: {method: POST, path: /x}, delete: {method: DELETE, path: /x}}\nallow: [\"https://elsewhere.example.com\"]\n",
             "destinations/receiver.yml:3:8: allow: http://127.0.0.1:1 is not granted",
+            2,
+        ),
+        (
+            "destinations/receiver.yml",
+            "plugin: http\nconfig: {base_url: \"http://127.0.0.1:1\", upsert: {method: POST, path: /x}, delete: {method: DELETE, path: /x}}\nsecrets: {token: {env: OUTFLOW_TEST_NOT_SET}}\nallow: [\"http://127.0.0.1:1\"]\n",
+            "destinations/receiver.yml:3:18: secrets.token: the secret `token` has no value: the environment variable `OUTFLOW_TEST_NOT_SET` is not set",
             2,
         ),
         (

@@ -262,7 +262,8 @@ pub enum OpenError {
     /// The plugin refuses its settings.
     #[error("the plugin refuses its settings: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Settings(Vec<Problem>),
-    /// The destination's file does not grant what the plugin needs.
+    /// The destination's file does not grant what the plugin needs, or grants a secret that has no value. The message names a
+    /// secret and its source, never a value.
     #[error("{field}: {message}")]
     Grant {
         /// The file's field: `allow`, `folder` or `secrets.NAME`.
@@ -270,9 +271,6 @@ pub enum OpenError {
         /// What is missing.
         message: String,
     },
-    /// A secret has no value. The message names the secret and its source, never a value.
-    #[error("{0}")]
-    Secret(String),
     /// The plugin failed while it was opened.
     #[error("the plugin `{name}` failed: {message}")]
     Plugin {

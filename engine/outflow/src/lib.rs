@@ -78,6 +78,14 @@
 //!
 //! [`Engine`] says when a run happens and remembers that it did; what a sync means is the core's. Log messages go to
 //! `tracing`. `examples/embed` in the repository is a whole program.
+//!
+//! # DuckDB
+//!
+//! A program links the library in the folder that `DUCKDB_LIB_DIR` names; `cargo xtask setup` in the repository fetches it.
+//! With the feature `bundled` DuckDB is compiled in instead, which takes half an hour on two cores. That build lacks DuckDB's
+//! extension ICU, which every sync needs: put `icu.duckdb_extension` of DuckDB's version into a folder that
+//! [`EngineBuilder::extensions`] names, or run `INSTALL icu` in DuckDB once. So it is with extensions for sources: SQLite,
+//! PostgreSQL, MySQL and object storage.
 
 mod ahead;
 pub mod catalog;

@@ -57,7 +57,7 @@ impl Opened {
         let egress = Egress::new(&settings.grants.hosts).map_err(|message| refused("allow", message))?;
         let secrets = Secrets::read(&settings.grants.secrets, &settings.grants.base)
             .await
-            .map_err(OpenError::Secret)?;
+            .map_err(|(field, message)| OpenError::Grant { field, message })?;
         let secrets = Arc::new(secrets);
         let http = Http::new(egress, Arc::clone(&secrets), tls, &limits).map_err(failed)?;
         let performer = Performer::new(
@@ -237,7 +237,7 @@ fn check_secrets(plugin: &Plugin, settings: &Settings) -> Result<(), OpenError> 
         .iter()
         .find(|need| need.required && !granted.contains_key(&need.name))
     {
-        return Err(OpenError::Secret(format!(
+        return Err(of_secrets(format!(
             "the plugin `{}` needs the secret `{}` ({}): add it to `secrets` in the destination's file",
             plugin.name, missing.name, missing.description
         )));
@@ -247,7 +247,7 @@ fn check_secrets(plugin: &Plugin, settings: &Settings) -> Result<(), OpenError> 
         .find(|name| !needs.is_empty() && needs.iter().all(|need| &need.name != *name));
     match foreign {
         None => Ok(()),
-        Some(name) => Err(OpenError::Secret(format!(
+        Some(name) => Err(of_secrets(format!(
             "the plugin `{}` has no use for the secret `{name}`; it knows {}",
             plugin.name,
             needs
@@ -256,6 +256,13 @@ fn check_secrets(plugin: &Plugin, settings: &Settings) -> Result<(), OpenError> 
                 .collect::<Vec<_>>()
                 .join(", ")
         ))),
+    }
+}
+
+fn of_secrets(message: String) -> OpenError {
+    OpenError::Grant {
+        field: "secrets".to_owned(),
+        message,
     }
 }
 

@@ -356,6 +356,6 @@ async fn settings_that_cannot_work_are_refused_before_anything_is_sent() {
     let refused = registry.open("hostile", no_secret).await.err().unwrap().to_string();
     assert_eq!(
         refused,
-        "the secret `token` has no value: the environment variable `OUTFLOW_TEST_NOT_SET` is not set"
+        "secrets.token: the secret `token` has no value: the environment variable `OUTFLOW_TEST_NOT_SET` is not set"
     );
 }

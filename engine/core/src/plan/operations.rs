@@ -14,6 +14,9 @@ use crate::warehouse::{Connection, Row, WarehouseError, hex, quote};
 /// Ordinals that one query covers: a few blocks of DuckDB's, so that rendered text stays within some 20 MB.
 pub(super) const WINDOW_ROWS: u64 = 20_480;
 
+/// From how many bytes on a text is not added to. Operations that wait keep all of the texts that theirs are slices of.
+const TEXT_BYTES: usize = 256 << 10;
+
 /// The operations of a plan. Rendered window by window, so that few are held at a time.
 pub struct Operations {
     connection: Connection,
@@ -128,16 +131,19 @@ impl Query {
             self.sql,
             start + WINDOW_ROWS
         );
-        let mut text = Vec::new();
-        let mut read: Vec<Read> = connection.query_rows(&window, |row| self.read(row, &mut text))?;
-        // Nearly always in order already, and cheaper to see here than to promise in SQL.
-        read.sort_by_key(|read: &Read| read.ordinal);
-        let text = ByteString::try_from(text).map_err(|error| WarehouseError::Cell {
-            column: "a record".into(),
-            found: error.to_string(),
-            wanted: "text in UTF-8",
+        let mut operations = Vec::new();
+        let (mut text, mut unsliced) = (Vec::new(), Vec::new());
+        connection.each_row(&window, |row| {
+            unsliced.push(self.read(row, &mut text)?);
+            if text.len() >= TEXT_BYTES {
+                slice(&mut text, &mut unsliced, &mut operations)?;
+            }
+            Ok::<_, WarehouseError>(())
         })?;
-        Ok(read.into_iter().map(|read| read.operation(&text)).collect())
+        slice(&mut text, &mut unsliced, &mut operations)?;
+        // Nearly always in order already, and cheaper to see here than to promise in SQL.
+        operations.sort_by_key(|planned: &delivery::Planned| planned.operation.ordinal);
+        Ok(operations)
     }
 
     /// Reads a row, its texts into `text`.
@@ -182,7 +188,23 @@ fn id(at: &Place) -> String {
     )
 }
 
-/// An operation whose texts are ranges of a window's.
+/// Makes operations of what was read, and empties it.
+fn slice(
+    text: &mut Vec<u8>,
+    unsliced: &mut Vec<Read>,
+    operations: &mut Vec<delivery::Planned>,
+) -> Result<(), WarehouseError> {
+    let room = Vec::with_capacity(text.len());
+    let text = ByteString::try_from(std::mem::replace(text, room)).map_err(|error| WarehouseError::Cell {
+        column: "a record".into(),
+        found: error.to_string(),
+        wanted: "text in UTF-8",
+    })?;
+    operations.extend(unsliced.drain(..).map(|read| read.operation(&text)));
+    Ok(())
+}
+
+/// An operation whose texts are ranges of one.
 struct Read {
     ordinal: u64,
     change: Change,

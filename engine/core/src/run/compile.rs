@@ -174,7 +174,8 @@ pub async fn open(
     let project = &request.project;
     let sync = sync(project, &request.sync)?;
     let file = destination(project, sync)?;
-    let description = request.plugins.describe(&file.plugin).await?;
+    let description = request.plugins.describe(&file.plugin).await;
+    let description = description.map_err(|error| not_opened(file, sync, error))?;
     config_check::check(file, &description)?;
     let settings = Settings {
         config: file.config.clone(),
@@ -185,18 +186,29 @@ pub async fn open(
         sync: sync.slug.clone(),
         run,
     };
-    match request.plugins.open(&file.plugin, settings).await {
-        Ok(destination) => Ok(destination),
-        Err(OpenError::Settings(problems)) => Err(Diagnostics(config_check::problems(file, sync, &problems)).into()),
-        Err(OpenError::Grant { field, message }) => Err(Diagnostics(vec![file.diagnostic(&field, message)]).into()),
-        Err(error) => Err(error.into()),
-    }
+    let opened = request.plugins.open(&file.plugin, settings).await;
+    opened.map_err(|error| not_opened(file, sync, error))
+}
+
+/// Why a destination was not opened, at its place in the files where it has one.
+fn not_opened(file: &DestinationFile, sync: &Sync, error: OpenError) -> RunError {
+    let found = match error {
+        OpenError::Settings(problems) => config_check::problems(file, sync, &problems),
+        OpenError::Grant { field, message } => vec![file.diagnostic(&field, message)],
+        OpenError::NoSuchPlugin { .. } | OpenError::NotAPlugin { .. } => {
+            vec![file.diagnostic("plugin", error.to_string())]
+        }
+        error @ OpenError::Plugin { .. } => return error.into(),
+    };
+    Diagnostics(found).into()
 }
 
 /// The fingerprint of the bytes of the sync's plugin.
 pub async fn plugin(request: &RunRequest) -> Result<String, RunError> {
-    let file = destination(&request.project, sync(&request.project, &request.sync)?)?;
-    Ok(request.plugins.fingerprint(&file.plugin).await?)
+    let sync = sync(&request.project, &request.sync)?;
+    let file = destination(&request.project, sync)?;
+    let fingerprint = request.plugins.fingerprint(&file.plugin).await;
+    fingerprint.map_err(|error| not_opened(file, sync, error))
 }
 
 /// The hash of each part of the configuration that decides what is sent.

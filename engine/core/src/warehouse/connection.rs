@@ -250,12 +250,25 @@ impl Connection {
         sql: &str,
         mut read: impl FnMut(Row<'_>) -> Result<T, E>,
     ) -> Result<Vec<T>, E> {
-        let mut rows = Rows::start(&self.link, sql)?;
         let mut all = Vec::new();
-        while let Some(row) = rows.next_row()? {
-            all.push(read(row)?);
-        }
+        self.each_row(sql, |row| read(row).map(|value| all.push(value)))?;
         Ok(all)
+    }
+
+    /// Runs a query to its end, and looks at each row.
+    ///
+    /// # Errors
+    /// What DuckDB or `look` says.
+    pub fn each_row<E: From<WarehouseError>>(
+        &self,
+        sql: &str,
+        mut look: impl FnMut(Row<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut rows = Rows::start(&self.link, sql)?;
+        while let Some(row) = rows.next_row()? {
+            look(row)?;
+        }
+        Ok(())
     }
 
     /// The first column of the first row, if there is a row and it is not null.

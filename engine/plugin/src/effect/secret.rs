@@ -54,14 +54,15 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Reads them all. An error names the secret and its source, never a value.
-    pub(crate) async fn read(sources: &BTreeMap<String, SecretSource>, base: &Path) -> Result<Self, String> {
+    /// Reads them all. An error is the field of the destination's file and what is wrong with it, never a value.
+    pub(crate) async fn read(sources: &BTreeMap<String, SecretSource>, base: &Path) -> Result<Self, (String, String)> {
         let mut values = Vec::new();
         for (name, source) in sources {
-            let value = source.read(name, base).await?;
+            let value = source.read(name, base).await;
+            let value = value.map_err(|message| (format!("secrets.{name}"), message))?;
             values.push((name.clone(), value.expose().to_owned()));
         }
-        Self::new(values).map_err(|error| format!("the secrets cannot be used: {error}"))
+        Self::new(values).map_err(|error| ("secrets".to_owned(), format!("they cannot be used: {error}")))
     }
 
     fn new(values: Vec<(String, String)>) -> Result<Self, aho_corasick::BuildError> {
@@ -246,7 +247,8 @@ mod tests {
         for text in ["abc\ndef\n", "abc\n\n", "a\u{7}b"] {
             std::fs::write(folder.path().join("t"), text).unwrap();
             let sources = BTreeMap::from([("token".to_owned(), SecretSource::File("t".into()))]);
-            let error = Secrets::read(&sources, folder.path()).await.unwrap_err();
+            let (field, error) = Secrets::read(&sources, folder.path()).await.unwrap_err();
+            assert_eq!(field, "secrets.token");
             assert!(error.starts_with("the secret `token` cannot be used: "), "{error}");
             assert!(!error.contains("abc"), "{error}");
         }
@@ -274,7 +276,8 @@ mod tests {
         ];
         for (source, message) in cases {
             let sources = BTreeMap::from([("token".to_owned(), source)]);
-            let error = Secrets::read(&sources, folder.path()).await.unwrap_err();
+            let (field, error) = Secrets::read(&sources, folder.path()).await.unwrap_err();
+            assert_eq!(field, "secrets.token");
             assert!(
                 error.starts_with("the secret `token` has no value: ") && error.contains(message),
                 "{error}"
