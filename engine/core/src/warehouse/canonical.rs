@@ -165,9 +165,8 @@ impl Canonical {
 
     #[inline]
     fn small_number(&mut self, value: i64, scale: u8) {
-        let mut number = [tag::NUMBER, scale, 0, 0, 0, 0, 0, 0, 0, 0];
-        number[2..].copy_from_slice(&value.to_le_bytes());
-        self.bytes.extend_from_slice(&number);
+        self.put(tag::NUMBER, [scale]);
+        self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
     #[inline]
