@@ -272,10 +272,6 @@ impl Ledger {
         let mut meta = Meta::read(&connection)?;
         if let Some(meta) = &mut meta {
             migrate::migrate(&mut connection, meta, writable)?;
-            if writable {
-                // A run that died before it had a plan left it; rows in it may be about to be forgotten.
-                tables::drop_staged(&connection)?;
-            }
         }
         let ledger = Self {
             meta,
@@ -283,6 +279,10 @@ impl Ledger {
             records: None,
         };
         ledger.check(&connection, path, note)?;
+        if writable && ledger.meta.is_some() {
+            // A run that died before it had a plan left it; rows in it may be about to be forgotten.
+            tables::drop_staged(&connection)?;
+        }
         Ok(ledger)
     }
 

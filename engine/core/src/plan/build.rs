@@ -205,8 +205,7 @@ impl Writes {
         }
         // Sorting whole rows costs as much as writing them, and a model is often in order.
         let columns = rules.layout.identity_columns();
-        let in_order =
-            source == Source::Staged && tables::every_row_follows(connection, &temporary("desired"), ">=", &columns)?;
+        let in_order = source == Source::Staged && tables::every_row_follows(connection, STAGED, ">=", &columns)?;
         Ok(Self {
             source,
             order: if in_order { Order::Staged } else { Order::First },
