@@ -219,6 +219,7 @@ fn settings(options: &WarehouseOptions) -> String {
          SET GLOBAL memory_limit = '{memory}B';
          SET GLOBAL temp_directory = {temp};
          SET GLOBAL preserve_insertion_order = true;
+         SET GLOBAL disabled_compression_methods = 'dictionary';
          SET GLOBAL autoinstall_known_extensions = false;
          SET GLOBAL autoload_known_extensions = false;
          SET GLOBAL allow_community_extensions = false;
