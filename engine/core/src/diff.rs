@@ -1,18 +1,18 @@
 //! The diff: desired state against the ledger, as plain SQL over key, place and hash (rules 9 to 14, 17 to 22).
 //!
-//! [`desired()`] runs the model once, in its thin form, and finds invalid rows. [`narrow()`] leaves out what is certainly as
-//! acknowledged. [`changes`] compares the rest with the entries: a table with one row per difference, which says what is to
-//! be done about it.
+//! [`desired()`] runs the model, in its thin form; [`unknown`] does it with what is as acknowledged left out ([`Known`]), and
+//! [`near`] finds the entries that may differ. Invalid rows are found among them. [`changes`] compares what there is with the
+//! entries: a table with one row per difference, which says what is to be done about it.
 
 mod classes;
 mod desired;
 mod insert;
-mod narrow;
+mod known;
 mod parked;
 
 pub(crate) use classes::{Action, Tally, changes, hold_removals};
-pub(crate) use desired::{Desired, desired, fingerprint_of};
-pub(crate) use narrow::{Sketch, applies as narrows, narrow};
+pub(crate) use desired::{Desired, desired, fingerprint_of, unknown};
+pub(crate) use known::{Known, applies as narrows, near};
 pub(crate) use parked::mark_parked;
 
 use std::num::NonZeroU32;
@@ -21,16 +21,11 @@ use crate::mapping::Layout;
 use crate::operation::Kind;
 use crate::project::sync::{Mode, OnRemoved, OnUnknown, Returning};
 
-/// The model's rows in their thin form.
-pub(crate) const DESIRED: &str = r#"temp.main."~desired""#;
-
 /// What decides which differences there are and what follows from them.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules<'a> {
     /// The layout of entries and desired rows.
     pub layout: &'a Layout,
-    /// The table of the rows that are compared: the model's, or those of them that may differ.
-    pub rows: &'a str,
     /// The table of entries.
     pub entries: &'a str,
     /// The table of unsettled operations.

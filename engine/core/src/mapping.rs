@@ -111,16 +111,22 @@ impl Projection {
     /// The query for the thin form of the rows of `relation`: `k0…, [m,] h, fault`; the fault says why the row cannot be sent.
     #[must_use]
     pub fn identities(&self, relation: &str) -> String {
-        self.identities_with(relation, &self.layout.hash("r."))
+        self.checked("", &self.layout.hash("r."), relation)
     }
 
     /// The same, of a relation that has the hashes as `h`.
     #[must_use]
     pub fn identities_of_hashed(&self, relation: &str) -> String {
-        self.identities_with(relation, "r.h")
+        self.checked("", "r.h", relation)
     }
 
-    fn identities_with(&self, relation: &str, hash: &str) -> String {
+    /// The query for the rows of `relation` in their full form, with their faults: `k0…, [m,] i0…, h, fault`.
+    #[must_use]
+    pub fn checked_rows(&self, relation: &str) -> String {
+        self.checked(&self.layout.images("r."), &self.layout.hash("r."), relation)
+    }
+
+    fn checked(&self, images: &str, hash: &str, relation: &str) -> String {
         let layout = &self.layout;
         let some_null = |columns: Vec<String>| {
             columns
@@ -137,7 +143,7 @@ impl Projection {
             )
         });
         format!(
-            "SELECT {identity}, {hash} AS h, CASE WHEN {null_key} THEN '{FAULT_NULL_KEY}' {null_place}ELSE {fault} END AS fault \
+            "SELECT {identity}, {images}{hash} AS h, CASE WHEN {null_key} THEN '{FAULT_NULL_KEY}' {null_place}ELSE {fault} END AS fault \
              FROM {relation} AS r",
             identity = layout.identity("r."),
             fault = self.fault(),

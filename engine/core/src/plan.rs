@@ -115,6 +115,8 @@ pub struct Planned {
     pub notes: Vec<String>,
     /// The guards that stop a run of this plan. A preview shows it all the same; a run has none.
     pub stops: Vec<Stop>,
+    /// Whether the rows that are known to be as acknowledged were left out of the comparison's tables.
+    pub(crate) known_apart: bool,
     /// Where the plan is.
     pub(crate) at: Place,
 }
@@ -193,7 +195,6 @@ fn refused<T>(message: String) -> Result<T, PlanError> {
 fn rules_of<'a>(layout: &'a Layout, sync: &Sync, target: &Target) -> Rules<'a> {
     Rules {
         layout,
-        rows: diff::DESIRED,
         entries: ENTRIES,
         unsettled: UNSETTLED,
         proposed: None,
@@ -279,13 +280,16 @@ fn attempt(
         mapping: meta.mapping,
         ..resync.rules(request, &request.projection.layout)
     };
-    let nothing = tables::count(connection, ENTRIES)? == 0 && tables::count(connection, UNSETTLED)? == 0;
-    let source = if nothing && source == Source::Model {
-        let staged = Source::stage(connection, &rules, request.projection, false)?;
-        reach("rows-staged")?;
-        staged
-    } else {
-        source
+    let entries = tables::count(connection, ENTRIES)?;
+    let nothing = entries == 0 && tables::count(connection, UNSETTLED)? == 0;
+    let source = match source {
+        Source::Model if nothing => {
+            let staged = Source::stage(connection, &rules, request.projection, false)?;
+            reach("rows-staged")?;
+            staged
+        }
+        Source::Model if diff::narrows(&rules, entries) => Source::Unknown,
+        other => other,
     };
     let Comparison {
         desired,

@@ -6,6 +6,7 @@
 
 pub mod append;
 mod canonical;
+mod condition;
 pub mod connection;
 pub mod error;
 mod extension;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 
 pub use append::{Appender, Value};
 pub use canonical::HASH_SCHEME;
+pub(crate) use condition::Condition;
 pub use connection::{Connection, Interrupter, Progress};
 pub use error::WarehouseError;
 pub use gate::SqlError;
@@ -108,6 +110,7 @@ impl Warehouse {
         extension::load(&connection, "icu", &options.extension_dirs)?;
         connection.execute(&settings(options))?;
         function::register(&connection)?;
+        condition::register(&connection, connection.condition())?;
         Ok(Self {
             database,
             options: options.clone(),

@@ -180,11 +180,10 @@ impl Tally {
     }
 }
 
-/// Compares `~desired` with the entries; `narrowed`, only those of both that may differ.
+/// Compares `~desired` with the entries; `narrowed`, with those that may differ.
 pub(crate) fn changes(connection: &Connection, rules: &Rules<'_>, narrowed: bool) -> Result<Tally, WarehouseError> {
     drop_temporary(connection, &["changes"])?;
     let near = Rules {
-        rows: &temporary("near_rows"),
         entries: &temporary("near_entries"),
         ..rules.clone()
     };
@@ -195,7 +194,7 @@ pub(crate) fn changes(connection: &Connection, rules: &Rules<'_>, narrowed: bool
         compared.writes()
     ))?;
     connection.execute(&format!("INSERT INTO {} {}", temporary("changes"), compared.removals()))?;
-    drop_temporary(connection, &["near_rows", "near_entries"])?;
+    drop_temporary(connection, &["near_entries"])?;
     rules.spare_what_left(connection)?;
     if rules.mode == Mode::Update && !rules.resync {
         rules.wait_after_no_match(connection)?;
@@ -262,7 +261,7 @@ impl Rules<'_> {
              FROM {desired} AS d LEFT JOIN {entries} AS e ON {same} {key_join} WHERE d.fault IS NULL AND ({filter})",
             identity = layout.identity("d."),
             run = self.run,
-            desired = self.rows,
+            desired = temporary("desired"),
             entries = self.entries,
             same = layout.same_entry("e", "d"),
         )
@@ -283,13 +282,13 @@ impl Rules<'_> {
         format!(
             "SELECT {identity}, e.h, 'removed' AS change, {action} AS action, {run}::UBIGINT AS op_run, e.dest_id \
              FROM (SELECT * FROM {entries} WHERE NOT memory OR {resync}) AS e \
-             ANTI JOIN (SELECT * FROM {rows} WHERE fault IS NULL) AS v ON {wanted} \
+             ANTI JOIN {valid} AS v ON {wanted} \
              ANTI JOIN (SELECT * FROM {desired} WHERE fault IS NOT NULL) AS w ON {same_key}{repeated}",
             identity = layout.identity("e."),
             action = self.removal_action(),
             run = self.run,
             resync = self.resync,
-            rows = self.rows,
+            valid = insert::valid(),
             same_key = layout.same_key("w", "e"),
         )
     }

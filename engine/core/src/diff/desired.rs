@@ -1,6 +1,8 @@
 //! The desired state in its thin form: key, match value, hash, and why a row cannot be sent.
 
-use super::Sketch;
+use std::sync::Arc;
+
+use super::Known;
 use crate::ledger::Fingerprint;
 use crate::ledger::tables::{self, drop_temporary, temporary};
 use crate::mapping::{FAULT_NULL_KEY, FAULT_REPEATED_KEY, FAULT_SHARED_MATCH, Layout};
@@ -17,92 +19,47 @@ pub(crate) struct Desired {
     pub invalid: u64,
 }
 
-/// Runs `query` (key, match value, hash, fault) into the temporary table `~desired`. With `sketched`, it also gives the
-/// hashes of the rows that have no fault by themselves, by bucket.
-pub(crate) fn desired(
-    connection: &mut Connection,
-    query: &str,
-    sketched: bool,
-) -> Result<(Desired, Option<Sketch>), WarehouseError> {
+/// Runs `query` (key, match value, hash, fault) into the temporary table `~desired`.
+pub(crate) fn desired(connection: &Connection, query: &str) -> Result<Desired, WarehouseError> {
     let table = temporary("desired");
     drop_temporary(connection, &["desired"])?;
     connection.execute(&format!("CREATE TEMP TABLE {table} AS {query}"))?;
-    let mut sketch = None;
-    let fingerprint = if sketched {
-        let sketch = sketch.insert(Sketch::new(tables::count(connection, &table)?));
-        sketch_of(connection, &table, sketch)?
-    } else {
-        fingerprint_of(connection, &table)?
-    };
-    let desired = Desired {
-        fingerprint,
-        null_keys: 0,
-        invalid: 0,
-    };
-    Ok((desired, sketch))
+    Ok(Desired::of(fingerprint_of(connection, &table)?))
 }
 
-/// The fingerprint and the sketch, in one reading.
-fn sketch_of(connection: &mut Connection, table: &str, sketch: &mut Sketch) -> Result<Fingerprint, WarehouseError> {
-    let (mut count, mut low, mut high) = (0, 0_u128, 0_u128);
-    let mut rows = connection.stream(&format!("SELECT h, fault IS NULL FROM {table}"))?;
-    while let Some(row) = rows.next_row()? {
-        let hash: u128 = row.get(0)?;
-        count += 1;
-        low += hash & u128::from(u64::MAX);
-        high += hash >> 64;
-        if row.get(1)? {
-            sketch.add(hash);
-        }
-    }
-    Ok(Fingerprint::new(count, low, high))
+/// The same of those rows only that are not known, with what else the query has.
+pub(crate) fn unknown(connection: &Connection, query: &str, known: &Arc<Known>) -> Result<Desired, WarehouseError> {
+    drop_temporary(connection, &["desired"])?;
+    connection.execute_asking(
+        known.knows(),
+        &format!(
+            "CREATE TEMP TABLE {} AS SELECT * EXCLUDE (known) FROM \
+             (SELECT *, outflow_holds(h, fault IS NULL) AS known FROM ({query})) WHERE NOT known",
+            temporary("desired")
+        ),
+    )?;
+    Ok(Desired::of(known.fingerprint()))
 }
 
 impl Desired {
+    const fn of(fingerprint: Fingerprint) -> Self {
+        Self {
+            fingerprint,
+            null_keys: 0,
+            invalid: 0,
+        }
+    }
+
     /// Marks the rows that cannot be sent because of others: keys that occur more than once, and places that several rows
     /// share (rules 9 and 12). Apart from [`desired`], because a run without changes needs none of it.
-    ///
-    /// With `narrowed`, the rows that may differ are marked too, and where a place is nothing but the key only theirs are
-    /// looked for: an entry is the only one of its key, so that of two rows of a key one at least is not as acknowledged.
-    pub(crate) fn validate(
-        &mut self,
-        connection: &Connection,
-        layout: &Layout,
-        narrowed: bool,
-    ) -> Result<(), WarehouseError> {
-        let (table, near) = (&temporary("desired"), temporary("near_rows"));
-        let among = if narrowed && layout.place_is_key() {
-            format!("{table} AS d SEMI JOIN {near} AS n ON {}", layout.same_key("n", "d"))
-        } else {
-            format!("{table} AS d")
-        };
-        let marked = if narrowed {
-            vec![table.as_str(), near.as_str()]
-        } else {
-            vec![table.as_str()]
-        };
+    pub(crate) fn validate(&mut self, connection: &Connection, layout: &Layout) -> Result<(), WarehouseError> {
+        let table = &temporary("desired");
         // Cheaper to see than to group by, and a model is often in order.
-        let ascends =
-            !narrowed && tables::every_row_follows(connection, table, ">", &layout.comparable_key_columns(""))?;
-        if !ascends {
-            mark_repeated(
-                connection,
-                &among,
-                &marked,
-                &layout.comparable_keys("d."),
-                &layout.comparable_keys(""),
-                FAULT_REPEATED_KEY,
-            )?;
+        if !tables::every_row_follows(connection, table, ">", &layout.comparable_key_columns(""))? {
+            mark_repeated(connection, table, &layout.comparable_keys(""), FAULT_REPEATED_KEY)?;
         }
         if !layout.place_is_key() {
-            mark_repeated(
-                connection,
-                &among,
-                &marked,
-                &layout.comparable_place("d."),
-                &layout.comparable_place(""),
-                FAULT_SHARED_MATCH,
-            )?;
+            mark_repeated(connection, table, &layout.comparable_place(""), FAULT_SHARED_MATCH)?;
         }
         let counts = connection.query_row::<_, WarehouseError>(
             &format!("SELECT count(*) FILTER (WHERE fault = '{FAULT_NULL_KEY}'), count(fault) FROM {table}"),
@@ -113,28 +70,18 @@ impl Desired {
     }
 }
 
-/// Marks every row of the tables `marked` whose `columns` occur more than once in `among` (there as `qualified`), unless it is
-/// at fault already or has a null there.
-fn mark_repeated(
-    connection: &Connection,
-    among: &str,
-    marked: &[&str],
-    qualified: &str,
-    columns: &str,
-    fault: &str,
-) -> Result<(), WarehouseError> {
+/// Marks every row of the table whose `columns` occur more than once, unless it is at fault already or has a null there.
+fn mark_repeated(connection: &Connection, table: &str, columns: &str, fault: &str) -> Result<(), WarehouseError> {
     let repeated = temporary("repeated");
     drop_temporary(connection, &["repeated"])?;
     connection.execute(&format!(
-        "CREATE TEMP TABLE {repeated} AS SELECT {qualified} FROM {among} GROUP BY ALL HAVING count(*) > 1"
+        "CREATE TEMP TABLE {repeated} AS SELECT {columns} FROM {table} GROUP BY ALL HAVING count(*) > 1"
     ))?;
     if tables::count(connection, &repeated)? > 0 {
-        for table in marked {
-            // IN is never true for a null, which has a fault of its own.
-            connection.execute(&format!(
-                "UPDATE {table} SET fault = '{fault}' WHERE fault IS NULL AND ({columns}) IN (FROM {repeated})"
-            ))?;
-        }
+        // IN is never true for a null, which has a fault of its own.
+        connection.execute(&format!(
+            "UPDATE {table} SET fault = '{fault}' WHERE fault IS NULL AND ({columns}) IN (FROM {repeated})"
+        ))?;
     }
     drop_temporary(connection, &["repeated"])
 }

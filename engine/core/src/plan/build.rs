@@ -17,6 +17,8 @@ pub(super) enum Source {
     Snapshot,
     /// What was staged of it: where there are no entries, every row is to be written anyhow.
     Staged,
+    /// Those rows of it that were not known to be as acknowledged when it was compared (see [`Known`](diff::Known)).
+    Unknown,
 }
 
 impl Source {
@@ -26,6 +28,7 @@ impl Source {
             Self::Model => projection.relation(),
             Self::Snapshot => temporary("snapshot"),
             Self::Staged => STAGED.to_owned(),
+            Self::Unknown => temporary("desired"),
         }
     }
 
@@ -311,7 +314,11 @@ fn writes(rules: &Rules<'_>, projection: &Projection, source: Source) -> String 
     format!(
         "SELECT c.change, '{kind}' AS kind, c.op_run, {identity}, {hash} AS h, {images}c.dest_id, {mapping}::UBIGINT AS mapping FROM {rows} AS d \
          JOIN {changes} AS c ON {same} WHERE c.action = 'send' AND c.change <> 'removed'",
-        hash = layout.hash("d."),
+        hash = if source == Source::Unknown {
+            "d.h".to_owned()
+        } else {
+            layout.hash("d.")
+        },
         mapping = rules.mapping,
         kind = rules.write_kind(),
         identity = layout.identity("d."),

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use super::build::Source;
 use super::resync::Resync;
 use super::{Place, PlanError, Planned, Request, guard};
-use crate::diff::{self, Action, Desired, Rules, Tally};
+use crate::diff::{self, Action, Desired, Known, Rules, Tally};
 use crate::ledger::tables::{self, PROPOSED};
 use crate::ledger::{Clean, Meta};
 use crate::project::sync::Mode;
@@ -47,8 +47,15 @@ pub(super) fn compare(
         proposed: (meta.sequence > 0).then_some(PROPOSED),
         ..resync.rules(request, &at.layout)
     };
-    let narrows = diff::narrows(&rules) && tables::count(connection, &at.entries)? > 0;
-    let (mut desired, sketch) = diff::desired(connection, &source.identities(request.projection), narrows)?;
+    let projection = request.projection;
+    let mut known = None;
+    let mut desired = if source == Source::Unknown {
+        let entries = tables::count(connection, &at.entries)?;
+        let known = known.insert(Known::learn(connection, &rules, entries)?);
+        diff::unknown(connection, &projection.checked_rows(&projection.relation()), known)?
+    } else {
+        diff::desired(connection, &source.identities(projection))?
+    };
     let mut counts = Counts {
         queried: desired.fingerprint.rows,
         ..Counts::default()
@@ -63,15 +70,20 @@ pub(super) fn compare(
             warn: false,
             notes: Vec::new(),
             stops: Vec::new(),
+            known_apart: known.is_some(),
             at,
         })));
     }
-    let narrowed = match sketch {
-        Some(sketch) => diff::narrow(connection, &rules, sketch)?,
-        None => false,
-    };
-    desired.validate(connection, &at.layout, narrowed)?;
-    let mut tally = diff::changes(connection, &rules, narrowed)?;
+    if let Some(known) = &known
+        && !diff::near(connection, &rules, known)?
+    {
+        let nothing = Known::nothing();
+        desired = diff::unknown(connection, &projection.checked_rows(&projection.relation()), &nothing)?;
+        diff::near(connection, &rules, &nothing)?;
+        counts.queried = desired.fingerprint.rows;
+    }
+    desired.validate(connection, &at.layout)?;
+    let mut tally = diff::changes(connection, &rules, known.is_some())?;
     let mut notes = Vec::new();
     let removed = guard::Removals::read(connection, &at, meta, &tally)?;
     let approved = removed.approved(connection, &at, meta, request.allow)?;
@@ -114,6 +126,7 @@ pub(super) fn compare(
         warn,
         notes,
         stops: stop.filter(|_| !approved).into_iter().collect(),
+        known_apart: known.is_some(),
         at,
     };
     Ok(Compared::Differs(Box::new(Comparison {

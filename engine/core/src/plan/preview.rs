@@ -3,7 +3,7 @@
 use super::build::{self, Source, Writes};
 use super::compare::{Compared, Comparison, compare};
 use super::{Place, PlanError, Planned, Request, former, guard, new_plugin, resync, stop_at};
-use crate::diff::{Action, Rules};
+use crate::diff::{self, Action, Rules};
 use crate::ledger::tables::{self, ENTRIES, UNSETTLED, temporary};
 use crate::ledger::{Ledger, LedgerError, Meta, TargetName, reproject};
 use crate::mapping;
@@ -64,8 +64,12 @@ pub fn preview(connection: &mut Connection, ledger: &Ledger, request: &Request<'
         sequence: meta.sequence,
         previous: request.target.previous,
     };
-    // A preview shows what it saw at once: the snapshot keeps its two readings together.
-    let source = Source::take_snapshot(connection, request.projection)?;
+    // A preview shows what it saw at once: a snapshot keeps two readings together.
+    let source = if diff::narrows(&resync.rules(request, layout), tables::count(connection, &at.entries)?) {
+        Source::Unknown
+    } else {
+        Source::take_snapshot(connection, request.projection)?
+    };
     match compare(connection, &meta, request, &resync, source, at)? {
         Compared::Same(mut planned) => {
             tables::create_rows(connection, &planned.at.plan, layout)?;

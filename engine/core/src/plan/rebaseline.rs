@@ -42,8 +42,8 @@ fn declare(connection: &mut Connection, ledger: &mut Ledger, request: &Request<'
     } else {
         Source::take_snapshot(connection, projection)?
     };
-    let (mut desired, _) = diff::desired(connection, &source.identities(projection), false)?;
-    desired.validate(connection, layout, false)?;
+    let mut desired = diff::desired(connection, &source.identities(projection))?;
+    desired.validate(connection, layout)?;
     let counts = Counts {
         queried: desired.fingerprint.rows,
         invalid: desired.invalid,

@@ -181,7 +181,7 @@ pub async fn next(request: RunRequest, key: String) -> Result<Next, RunError> {
         )?;
         Ok(Next {
             key,
-            in_model: !faults.is_empty(),
+            in_model: !faults.is_empty() || planned.known_apart && is_known(&ahead.connection, &planned, &wanted)?,
             faults: faults.into_iter().flatten().collect(),
             steps: if planned.shortcut {
                 Vec::new()
@@ -193,6 +193,26 @@ pub async fn next(request: RunRequest, key: String) -> Result<Next, RunError> {
         })
     })
     .await
+}
+
+/// Whether a row of the key is as acknowledged: the key has an entry, and the comparison did not find that it left.
+fn is_known(connection: &Connection, planned: &Planned, wanted: &str) -> Result<bool, WarehouseError> {
+    let layout = &planned.at.layout;
+    let left = if planned.shortcut {
+        String::new()
+    } else {
+        format!(
+            " ANTI JOIN (SELECT * FROM {} WHERE change = 'removed') AS c ON {}",
+            temporary("changes"),
+            layout.same_entry("c", "e")
+        )
+    };
+    let known = format!(
+        "SELECT EXISTS (FROM (SELECT * FROM {} WHERE NOT memory) AS e SEMI JOIN {wanted} AS w ON {}{left})",
+        planned.at.entries,
+        layout.same_key("e", "w")
+    );
+    Ok(connection.scalar(&known)? == Some(true))
 }
 
 /// The differences of the key with what the plan says of them.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use duckdb::ffi;
 
 use super::append::Appender;
+use super::condition::{Condition, Slot};
 use super::error::WarehouseError;
 use super::pending::{Pending, Statements};
 use super::rows::{FromCell, Row, Rows};
@@ -26,6 +27,7 @@ const INTERRUPT_EVERY_MS: u64 = 10;
 pub(super) struct Database {
     raw: ffi::duckdb_database,
     cancellation: Arc<Cancellation>,
+    condition: Arc<Slot>,
 }
 
 // SAFETY: DuckDB's database handle is made to be shared by threads; only `duckdb_connect` is called on it, and
@@ -49,6 +51,7 @@ impl Database {
         Ok(Arc::new(Self {
             raw,
             cancellation: Arc::default(),
+            condition: Arc::default(),
         }))
     }
 
@@ -183,6 +186,16 @@ impl Connection {
         Ok(changed)
     }
 
+    /// As [`execute`](Self::execute), of statements that ask `outflow_holds(hash, sound)`, which that condition answers. One
+    /// at a time on an instance.
+    ///
+    /// # Errors
+    /// What DuckDB says.
+    pub(crate) fn execute_asking(&self, condition: Arc<dyn Condition>, sql: &str) -> Result<u64, WarehouseError> {
+        let _lent = self.condition().lend(condition);
+        self.execute(sql)
+    }
+
     /// Runs `work` in a transaction: committed when it succeeds, rolled back when it fails.
     ///
     /// # Errors
@@ -288,6 +301,11 @@ impl Connection {
     /// When there is no such table.
     pub fn append(&mut self, catalog: &str, table: &str) -> Result<Appender<'_>, WarehouseError> {
         Appender::open(Arc::clone(&self.link), catalog, table)
+    }
+
+    /// Where conditions are lent.
+    pub(super) fn condition(&self) -> &Arc<Slot> {
+        &self.link.database.condition
     }
 
     /// The handle for what needs the C interface.

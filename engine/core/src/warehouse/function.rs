@@ -146,16 +146,21 @@ fn add<F: Function>(connection: &Connection) -> Result<(), WarehouseError> {
         ffi::duckdb_destroy_scalar_function(&raw mut function);
         state
     };
+    registered(state, F::NAME)
+}
+
+/// What came of registering a function.
+pub(super) fn registered(state: ffi::duckdb_state, name: &CStr) -> Result<(), WarehouseError> {
     if state == ffi::DuckDBSuccess {
         return Ok(());
     }
     Err(WarehouseError::from_duckdb(&format!(
         "Catalog Error: {} cannot be registered",
-        F::NAME.to_string_lossy()
+        name.to_string_lossy()
     )))
 }
 
-/// What DuckDB calls, from any of its threads. A panic must not cross into C++.
+/// What DuckDB calls, from any of its threads.
 ///
 /// # Safety
 /// Called by DuckDB with a flat chunk and a vector for its rows.
@@ -176,10 +181,23 @@ unsafe extern "C" fn call<F: Function>(
             F::fill(&arguments, rows, output)
         }
     };
+    // SAFETY: `info` is DuckDB's for this call.
+    unsafe { contained(info, F::NAME, work) };
+}
+
+/// Does the work of a call, whose panics must not cross into C++, and tells DuckDB how it failed, if it did.
+///
+/// # Safety
+/// `info` is DuckDB's for the call under way.
+pub(super) unsafe fn contained(
+    info: ffi::duckdb_function_info,
+    name: &CStr,
+    work: impl FnOnce() -> Result<(), String>,
+) {
     let error = match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(())) => return,
         Ok(Err(error)) => error,
-        Err(panic) => format!("{} failed: {}", F::NAME.to_string_lossy(), panic_text(&*panic)),
+        Err(panic) => format!("{} failed: {}", name.to_string_lossy(), panic_text(&*panic)),
     };
     let error = CString::new(error.replace('\0', " ")).unwrap_or_default();
     // SAFETY: `info` is DuckDB's for this call, and the text is copied.
