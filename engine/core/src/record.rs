@@ -126,6 +126,8 @@ pub struct Summary {
 pub(crate) enum Part {
     /// Operations with their outcomes.
     Changes,
+    /// Which records a first sync made: operations that are not among the changes, as all of them have the same to say.
+    First,
     /// Changes that became no operation, with what the ledger says of them after.
     Withheld,
     /// Rows that cannot be sent.
@@ -136,11 +138,18 @@ pub(crate) enum Part {
 
 impl Part {
     /// All parts.
-    const ALL: [Self; 4] = [Self::Changes, Self::Withheld, Self::Invalid, Self::Unsettled];
+    const ALL: [Self; 5] = [
+        Self::Changes,
+        Self::First,
+        Self::Withheld,
+        Self::Invalid,
+        Self::Unsettled,
+    ];
 
     const fn file(self) -> &'static str {
         match self {
             Self::Changes => "changes.parquet",
+            Self::First => "first.parquet",
             Self::Withheld => "withheld.parquet",
             Self::Invalid => "invalid.parquet",
             Self::Unsettled => "unsettled.parquet",

@@ -136,7 +136,10 @@ impl Known {
                 return;
             }
             // Another thread may have taken the slot, for this mark even: then it is looked for anew.
-            if slot.compare_exchange(0, mark, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            if slot
+                .compare_exchange(0, mark, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+            {
                 return;
             }
         }

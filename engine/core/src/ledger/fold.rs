@@ -114,7 +114,7 @@ impl Fold<'_> {
         let all_missing = tally.all_missing();
         self.unsettle(all_missing)?;
         let first = self.meta.rows == 0 && self.plan.operations.removed == 0;
-        self.record(&tally, first)?;
+        self.record(&tally, first, ids > 0)?;
         let mut taken = 0;
         let ended = self.verdicts.finished || (!self.plan.finishes && self.verdicts.none_aborted());
         let replaced = self.plan.whole && ended;
@@ -302,16 +302,20 @@ impl Fold<'_> {
     }
 
     /// Writes the record's parts that tell what came of operations, while the entries are as they were before.
-    fn record(&self, tally: &Tally, first: bool) -> Result<(), LedgerError> {
+    fn record(&self, tally: &Tally, first: bool, with_ids: bool) -> Result<(), LedgerError> {
         let Some(draft) = self.draft else {
             return Ok(());
         };
-        let planned = self.plan.operations.total();
-        if planned > 0 {
-            let all_missing = tally.all_missing();
+        let all_missing = tally.all_missing();
+        let mut others = self.plan.operations.total();
+        if first && tally.counts.succeeded.added > 0 {
+            let query = recorded::first_accepted(self.layout(), &joined(), with_ids);
+            draft.write(self.connection, Part::First, &query)?;
+            others -= tally.counts.succeeded.added;
+        }
+        if others > 0 {
             let query = if first {
-                let all_accepted = tally.counts.succeeded.total() == planned;
-                recorded::first_operations(self.layout(), &joined(), all_missing, all_accepted)
+                recorded::first_others(self.layout(), &joined(), all_missing)
             } else {
                 recorded::operations(self.layout(), &self.meta.former_tables(), &joined(), all_missing)
             };

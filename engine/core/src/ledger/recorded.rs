@@ -36,26 +36,36 @@ pub(super) fn operations(layout: &Layout, former: &[(u64, String, Layout)], join
     )
 }
 
-/// The same of a first sync, before which there are no entries: what it sent and the destination accepted is left out, as the
-/// ledger has it from then on, and the record of the next run that touches it has it as what was there before. Else a first
-/// sync would write every row twice. With `all_accepted` the rows are not even read.
-pub(super) fn first_operations(layout: &Layout, joined: &str, all_missing: bool, all_accepted: bool) -> String {
+/// What a first sync, before which there are no entries, sent and the destination accepted: which rows, and no more. The ledger
+/// has them from then on, and the record of the next run that touches one has it as what was there before; else a first sync
+/// would write every row twice. `with_ids` says whether the destination told any id.
+pub(super) fn first_accepted(layout: &Layout, joined: &str, with_ids: bool) -> String {
+    // Each column of nothing would cost as much as the keys do.
+    let place = layout
+        .place
+        .as_ref()
+        .map_or(String::new(), |_| format!(", {} AS place", place(layout, "p.")));
+    let id = if with_ids { ", v.id" } else { "" };
+    format!(
+        "SELECT p.ordinal, {key} AS key{place}, p.kind::VARCHAR AS operation{id} FROM {joined} WHERE {IS_FIRST}",
+        key = layout.key_json("p.")
+    )
+}
+
+/// The other operations of a first sync.
+pub(super) fn first_others(layout: &Layout, joined: &str, all_missing: bool) -> String {
     let operations = Operations {
         reason: "CASE WHEN p.change = 'changed' THEN 'moved' ELSE 'new' END",
         fields: "NULL::VARCHAR[]",
-        sent: &if all_accepted {
-            "NULL::VARCHAR".to_owned()
-        } else {
-            format!(
-                "CASE WHEN v.state <> 'accepted' THEN {} END",
-                sent(layout, &layout.record_json("p."))
-            )
-        },
+        sent: &sent(layout, &layout.record_json("p.")),
         previous: "NULL::VARCHAR",
-        from: joined,
+        from: &format!("{joined} WHERE NOT ({IS_FIRST})"),
     };
     operations.query(layout, &settled(all_missing))
 }
+
+/// A condition of an operation `p` and its verdict `v`: a record that was not there was made.
+const IS_FIRST: &str = "p.change = 'added' AND coalesce(v.state, 'accepted') = 'accepted'";
 
 /// A condition: all that is known of the place is what the operation did.
 fn settled(all_missing: bool) -> String {

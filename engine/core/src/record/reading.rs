@@ -127,22 +127,20 @@ impl Records {
         let mut parts = Vec::new();
         for run in self.runs()? {
             let folder = self.of_run(run);
-            let mut add = |part, columns: &str| {
-                parts.extend(
-                    table(&folder, part)
-                        .map(|table| format!("SELECT {run}::UBIGINT, {columns} FROM {table} WHERE {wanted}")),
-                );
+            let mut add = |table: Option<String>, columns: &str| {
+                parts
+                    .extend(table.map(|table| format!("SELECT {run}::UBIGINT, {columns} FROM {table} WHERE {wanted}")));
             };
             add(
-                Part::Invalid,
+                table(&folder, Part::Invalid),
                 "0, key, NULL, NULL, NULL, reason, NULL, 'invalid', NULL, NULL, NULL, NULL, NULL",
             );
             add(
-                Part::Withheld,
+                table(&folder, Part::Withheld),
                 "1, key, place, change, NULL, reason, NULL, 'withheld', NULL, NULL, NULL, NULL, previous",
             );
             add(
-                Part::Changes,
+                changes(&folder),
                 "2, key, place, change, operation, reason, array_to_string(fields, chr(0)), outcome, code, message, field, sent, previous",
             );
         }
@@ -223,7 +221,7 @@ impl Records {
                 summary.resync_over, summary.replaced
             )
         });
-        let changes = table(&folder, Part::Changes).map(|table| {
+        let changes = changes(&folder).map(|table| {
             format!(
                 "SELECT {run}, 2, ordinal, key, place, previous, followed, \
                  CASE WHEN outcome = 'accepted' AND change <> 'removed' THEN coalesce(sent, '') END, outcome = 'unknown' FROM {table}"
@@ -290,6 +288,25 @@ pub(super) fn table(folder: &Path, part: Part) -> Option<String> {
     let file = folder.join(part.file());
     file.is_file()
         .then(|| format!("read_parquet({})", quote::text(&file.to_string_lossy())))
+}
+
+/// A run's operations with their outcomes, those of a first sync included; nothing where it had none.
+fn changes(folder: &Path) -> Option<String> {
+    let first = table(folder, Part::First).map(|table| {
+        format!("SELECT *, 'added' AS change, 'new' AS reason, 'accepted' AS outcome, true AS followed FROM {table}")
+    });
+    let others = table(folder, Part::Changes).map(|table| format!("FROM {table}"));
+    let parts: Vec<_> = [first, others].into_iter().flatten().collect();
+    // Some of the columns are in neither.
+    (!parts.is_empty()).then(|| {
+        format!(
+            "(SELECT NULL::UBIGINT AS ordinal, NULL::VARCHAR AS key, NULL::VARCHAR AS place, NULL::VARCHAR AS change, \
+             NULL::VARCHAR AS operation, NULL::VARCHAR AS reason, NULL::VARCHAR[] AS fields, NULL::VARCHAR AS outcome, \
+             NULL::BOOLEAN AS followed, NULL::VARCHAR AS code, NULL::VARCHAR AS message, NULL::VARCHAR AS field, \
+             NULL::VARCHAR AS sent, NULL::VARCHAR AS previous, NULL::VARCHAR AS id WHERE false UNION ALL BY NAME {})",
+            parts.join(" UNION ALL BY NAME ")
+        )
+    })
 }
 
 /// Reads unsettled operations as a query gives them.

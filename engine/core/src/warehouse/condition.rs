@@ -81,11 +81,7 @@ unsafe extern "C" fn release(slot: *mut c_void) {
 
 /// # Safety
 /// Called by DuckDB with a flat chunk of the parameters and a vector for its rows.
-unsafe extern "C" fn call(
-    info: ffi::duckdb_function_info,
-    input: ffi::duckdb_data_chunk,
-    output: ffi::duckdb_vector,
-) {
+unsafe extern "C" fn call(info: ffi::duckdb_function_info, input: ffi::duckdb_data_chunk, output: ffi::duckdb_vector) {
     // SAFETY: the extra information is the slot, which lives as long as the function.
     let slot = unsafe { &*ffi::duckdb_scalar_function_get_extra_info(info).cast::<Arc<Slot>>() };
     let work = || {
