@@ -120,10 +120,29 @@ impl Projection {
         self.checked("", "r.h", relation)
     }
 
-    /// The query for the rows of `relation` in their full form, with their faults: `k0…, [m,] i0…, h, fault`.
+    /// The query for the rows of `relation` in their full form, with their faults: `k0…, [m,] [image,] h, fault`. The image is
+    /// one value, because DuckDB sets memory aside for every column that a query makes a table of, and without it works on one
+    /// thread.
     #[must_use]
     pub fn checked_rows(&self, relation: &str) -> String {
-        self.checked(&self.layout.images("r."), &self.layout.hash("r."), relation)
+        let names = 0..self.layout.image.len();
+        let fields: Vec<_> = names.map(|index| format!("i{index} := r.i{index}")).collect();
+        let image = if fields.is_empty() {
+            String::new()
+        } else {
+            format!("struct_pack({}) AS image, ", fields.join(", "))
+        };
+        self.checked(&image, &self.layout.hash("r."), relation)
+    }
+
+    /// The relation of what [`checked_rows`](Self::checked_rows) gave, in the full form again.
+    #[must_use]
+    pub fn unpacked(&self, table: &str) -> String {
+        if self.layout.image.is_empty() {
+            table.to_owned()
+        } else {
+            format!("(SELECT * EXCLUDE (image), image.* FROM {table})")
+        }
     }
 
     fn checked(&self, images: &str, hash: &str, relation: &str) -> String {

@@ -18,6 +18,9 @@ use crate::ledger::tables::{drop_temporary, temporary};
 use crate::project::sync::Mode;
 use crate::warehouse::{Condition, Connection, WarehouseError};
 
+/// Hashes whose slots are looked at together before they are used: as many as the processor keeps at hand.
+const APPROACHED: usize = 32;
+
 /// Entries up to which their hashes are held in memory: 450 MB.
 const ENTRIES_MAX: u64 = 1 << 26;
 
@@ -184,20 +187,34 @@ struct Asked {
 
 impl Condition for Asked {
     fn ask(&self, rows: &[(u128, bool)], holds: &mut [bool]) {
-        let known = &self.known;
-        known.approach(rows);
         let mut here = Sums::default();
+        for (rows, holds) in rows.chunks(APPROACHED).zip(holds.chunks_mut(APPROACHED)) {
+            self.known.approach(rows);
+            self.ask_few(rows, holds, &mut here);
+        }
+        let mut all = self.known.sums.lock().unwrap_or_else(PoisonError::into_inner);
+        all.rows.0 += here.rows.0;
+        all.rows.1 += here.rows.1;
+        all.rows.2 += here.rows.2;
+        add(&mut all.known, here.known);
+        add(&mut all.met, here.met);
+    }
+}
+
+impl Asked {
+    fn ask_few(&self, rows: &[(u128, bool)], holds: &mut [bool], sums: &mut Sums) {
+        let known = &self.known;
         let asked = rows.iter().zip(holds);
         match self.question {
             Question::Learn => rows.iter().for_each(|(hash, _)| known.learn_hash(*hash)),
             Question::Meet => {
                 for ((hash, sound), holds) in asked {
-                    here.rows.0 += 1;
-                    here.rows.1 += hash & u128::from(u64::MAX);
-                    here.rows.2 += hash >> 64;
+                    sums.rows.0 += 1;
+                    sums.rows.1 += hash & u128::from(u64::MAX);
+                    sums.rows.2 += hash >> 64;
                     *holds = *sound && known.meet(*hash);
                     if *holds {
-                        add(&mut here.known, (1, *hash));
+                        add(&mut sums.known, (1, *hash));
                     }
                 }
             }
@@ -205,17 +222,11 @@ impl Condition for Asked {
                 for ((hash, sound), holds) in asked {
                     *holds = *sound && known.is_met(*hash);
                     if *holds {
-                        add(&mut here.met, (1, *hash));
+                        add(&mut sums.met, (1, *hash));
                     }
                 }
             }
         }
-        let mut all = known.sums.lock().unwrap_or_else(PoisonError::into_inner);
-        all.rows.0 += here.rows.0;
-        all.rows.1 += here.rows.1;
-        all.rows.2 += here.rows.2;
-        add(&mut all.known, here.known);
-        add(&mut all.met, here.met);
     }
 }
 

@@ -28,7 +28,7 @@ impl Source {
             Self::Model => projection.relation(),
             Self::Snapshot => temporary("snapshot"),
             Self::Staged => STAGED.to_owned(),
-            Self::Unknown => temporary("desired"),
+            Self::Unknown => projection.unpacked(&temporary("desired")),
         }
     }
 
