@@ -62,6 +62,21 @@ fn rule_12_an_owed_removal_is_sent_once_no_row_wants_the_place() {
 }
 
 #[test]
+fn rule_12_nothing_is_removed_where_a_row_is_as_acknowledged() {
+    let mut world = World::matched();
+    world.rows("(1, 'a', 1), (9, 'b', 9)").run();
+    // No run of ours leaves two entries at one place; should one be there all the same, the row's record is not deleted.
+    let warehouse = world.warehouse();
+    world.open(&warehouse, None).unwrap();
+    let edit = format!("UPDATE {ENTRIES} SET m = 'a', uncertain = true, h = NULL WHERE k0 = 9");
+    warehouse.connect().unwrap().execute(&edit).unwrap();
+    drop(warehouse);
+    let done = world.rows("(1, 'a', 1)").run();
+    assert!(done.operations.is_empty(), "{:?}", done.heads());
+    assert_eq!(done.planned.counts.withheld, split(0, 0, 1));
+}
+
+#[test]
 fn rule_09_removals_owed_on_account_of_an_invalid_row_wait() {
     let mut world = World::matched();
     world.rows("(1, 'a', 1)").run();
