@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 /// Runs that are killed. More with `OUTFLOW_KILLS=n`.
-const KILLS: usize = 40;
+const KILLS: usize = 100;
 /// Rows of the model, about.
 const ROWS: u64 = 400;
 

@@ -130,6 +130,8 @@ pub(crate) enum Part {
     First,
     /// Changes that became no operation, with what the ledger says of them after.
     Withheld,
+    /// Which records a first rebaseline took for delivered: they are not among what was withheld, as all have the same to say.
+    Declared,
     /// Rows that cannot be sent.
     Invalid,
     /// All that is attempted and not accepted, of earlier runs too.
@@ -138,10 +140,11 @@ pub(crate) enum Part {
 
 impl Part {
     /// All parts.
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Changes,
         Self::First,
         Self::Withheld,
+        Self::Declared,
         Self::Invalid,
         Self::Unsettled,
     ];
@@ -151,6 +154,7 @@ impl Part {
             Self::Changes => "changes.parquet",
             Self::First => "first.parquet",
             Self::Withheld => "withheld.parquet",
+            Self::Declared => "declared.parquet",
             Self::Invalid => "invalid.parquet",
             Self::Unsettled => "unsettled.parquet",
         }

@@ -113,7 +113,7 @@ impl Known {
         #[expect(clippy::cast_possible_truncation, reason = "parts of it, none in both")]
         let (low, high) = (hash as u64, (hash >> 64) as u32);
         #[expect(clippy::cast_possible_truncation, reason = "below the number of slots")]
-        let first = (u128::from(low) * self.slots.len() as u128 >> 64) as usize;
+        let first = ((u128::from(low) * self.slots.len() as u128) >> 64) as usize;
         (first, (high & MARK).max(1))
     }
 
@@ -314,7 +314,7 @@ mod tests {
 
     /// A hash with these upper and lower halves.
     const fn hash(upper: u64, lower: u64) -> u128 {
-        (upper as u128) << 64 | lower as u128
+        ((upper as u128) << 64) | lower as u128
     }
 
     #[test]
@@ -330,7 +330,7 @@ mod tests {
 
     #[test]
     fn of_two_entries_that_cannot_be_told_apart_neither_is_known() {
-        let alike = [hash(1, 7), hash(1 | 4 << 32, 7)];
+        let alike = [hash(1, 7), hash(1 | (4 << 32), 7)];
         let known = of(&alike);
         assert_eq!(ask(&known, Question::Meet, &alike), [false, false]);
         assert_eq!(ask(&known, Question::IsMet, &alike), [false, false]);
@@ -338,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_row_that_is_taken_for_an_entry_shows_in_the_sums() {
-        let (entry, row) = (hash(1, 7), hash(1 | 4 << 32, 7));
+        let (entry, row) = (hash(1, 7), hash(1 | (4 << 32), 7));
         let known = of(&[entry]);
         assert_eq!(ask(&known, Question::Meet, &[row]), [true]);
         assert_eq!(ask(&known, Question::IsMet, &[entry]), [true]);

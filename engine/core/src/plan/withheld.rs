@@ -65,6 +65,16 @@ pub(super) fn write(
 
 /// Writes what a rebaseline changes: the entries are still as they were, and the plan's table has those to come.
 pub(super) fn write_declared(connection: &Connection, layout: &Layout, draft: &Draft) -> Result<(), RecordError> {
+    if tables::count(connection, ENTRIES)? == 0 {
+        if tables::count(connection, PLAN)? == 0 {
+            return Ok(());
+        }
+        let place = layout.place.as_ref().map_or(String::new(), |_| {
+            format!(", {} AS place", recorded::place(layout, "n."))
+        });
+        let query = format!("SELECT {} AS key{place} FROM {PLAN} AS n", layout.key_json("n."));
+        return draft.write(connection, Part::Declared, &query);
+    }
     let either = |expression: &dyn Fn(&str) -> String| {
         format!(
             "CASE WHEN n.epoch IS NOT NULL THEN {} ELSE {} END",

@@ -69,7 +69,8 @@ pub struct Difference {
     pub change: String,
     /// The record after the first run, as JSON.
     pub before: Option<String>,
-    /// The record after the second, as JSON; absent too where a first sync sent it and no later run touched it.
+    /// The record after the second, as JSON; absent too where a first sync sent it, or a first rebaseline took it for
+    /// delivered, and no later run touched it.
     pub after: Option<String>,
     /// The fields that differ, where both have a record.
     pub fields: Vec<FieldDifference>,
@@ -136,7 +137,7 @@ impl Records {
                 "0, key, NULL, NULL, NULL, reason, NULL, 'invalid', NULL, NULL, NULL, NULL, NULL",
             );
             add(
-                table(&folder, Part::Withheld),
+                withheld(&folder),
                 "1, key, place, change, NULL, reason, NULL, 'withheld', NULL, NULL, NULL, NULL, previous",
             );
             add(
@@ -214,7 +215,7 @@ impl Records {
     /// The rows that a run may have left otherwise than it found them.
     fn touched(&self, run: u64, summary: &Summary) -> Vec<String> {
         let folder = self.of_run(run);
-        let withheld = table(&folder, Part::Withheld).map(|table| {
+        let withheld = withheld(&folder).map(|table| {
             format!(
                 "SELECT {run}, 1, 0, key, place, previous, true, \
                  CASE WHEN reason = 'gone' AND {} OR reason = 'replace' AND {} THEN NULL ELSE kept END, false FROM {table}",
@@ -292,18 +293,32 @@ pub(super) fn table(folder: &Path, part: Part) -> Option<String> {
 
 /// A run's operations with their outcomes, those of a first sync included; nothing where it had none.
 fn changes(folder: &Path) -> Option<String> {
-    let first = table(folder, Part::First).map(|table| {
-        format!("SELECT *, 'added' AS change, 'new' AS reason, 'accepted' AS outcome, true AS followed FROM {table}")
-    });
-    let others = table(folder, Part::Changes).map(|table| format!("FROM {table}"));
-    let parts: Vec<_> = [first, others].into_iter().flatten().collect();
-    // Some of the columns are in neither.
+    let columns = "NULL::UBIGINT AS ordinal, NULL::VARCHAR AS key, NULL::VARCHAR AS place, NULL::VARCHAR AS change, \
+                   NULL::VARCHAR AS operation, NULL::VARCHAR AS reason, NULL::VARCHAR[] AS fields, NULL::VARCHAR AS outcome, \
+                   NULL::BOOLEAN AS followed, NULL::VARCHAR AS code, NULL::VARCHAR AS message, NULL::VARCHAR AS field, \
+                   NULL::VARCHAR AS sent, NULL::VARCHAR AS previous, NULL::VARCHAR AS id";
+    let alike = "'added' AS change, 'new' AS reason, 'accepted' AS outcome, true AS followed";
+    both(folder, columns, Part::Changes, (Part::First, alike))
+}
+
+/// A run's changes that became no operation, those of a first rebaseline included; nothing where it had none.
+fn withheld(folder: &Path) -> Option<String> {
+    let columns = "NULL::VARCHAR AS key, NULL::VARCHAR AS place, NULL::VARCHAR AS change, NULL::VARCHAR AS reason, \
+                   NULL::VARCHAR AS previous, NULL::VARCHAR AS kept";
+    // There is a record, which only the ledger tells.
+    let alike = "'added' AS change, 'declared' AS reason, '' AS kept";
+    both(folder, columns, Part::Withheld, (Part::Declared, alike))
+}
+
+/// The rows of two parts that are about the same, in one of which all say the same but for their keys. Columns that a part
+/// does not have are null there.
+fn both(folder: &Path, columns: &str, various: Part, (same, alike): (Part, &str)) -> Option<String> {
+    let same = table(folder, same).map(|table| format!("SELECT *, {alike} FROM {table}"));
+    let various = table(folder, various).map(|table| format!("FROM {table}"));
+    let parts: Vec<_> = [same, various].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| {
         format!(
-            "(SELECT NULL::UBIGINT AS ordinal, NULL::VARCHAR AS key, NULL::VARCHAR AS place, NULL::VARCHAR AS change, \
-             NULL::VARCHAR AS operation, NULL::VARCHAR AS reason, NULL::VARCHAR[] AS fields, NULL::VARCHAR AS outcome, \
-             NULL::BOOLEAN AS followed, NULL::VARCHAR AS code, NULL::VARCHAR AS message, NULL::VARCHAR AS field, \
-             NULL::VARCHAR AS sent, NULL::VARCHAR AS previous, NULL::VARCHAR AS id WHERE false UNION ALL BY NAME {})",
+            "(SELECT {columns} WHERE false UNION ALL BY NAME {})",
             parts.join(" UNION ALL BY NAME ")
         )
     })
