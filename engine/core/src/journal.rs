@@ -14,6 +14,8 @@ mod reader;
 mod tests;
 mod writer;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::destination::Counting;
@@ -23,7 +25,7 @@ pub use reader::Reader;
 pub use writer::Journal;
 
 /// The version of the format that is written.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Ordinals from the first to the last, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,8 +69,10 @@ pub struct Header {
 }
 
 /// What came of an operation, as far as it is more than "accepted".
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
+///
+/// In the file an accepted one is its id alone, a text: some destinations tell one for every record.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "Kept<'static>")]
 pub enum State {
     /// The destination has it, under this id of its own.
     Accepted {
@@ -84,6 +88,53 @@ pub enum State {
         /// Why that is not known.
         reason: String,
     },
+}
+
+impl Serialize for State {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let kept = match self {
+            Self::Accepted { id } => Kept::Id(id.into()),
+            Self::Rejected(rejection) => Kept::Other(Other::Rejected(Cow::Borrowed(rejection))),
+            Self::NoMatch => Kept::Other(Other::NoMatch),
+            Self::Unknown { reason } => Kept::Other(Other::Unknown { reason: reason.into() }),
+        };
+        kept.serialize(serializer)
+    }
+}
+
+/// A state as the file has it.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Kept<'a> {
+    Id(Cow<'a, str>),
+    Other(Other<'a>),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+enum Other<'a> {
+    /// In files of format 1.
+    Accepted {
+        id: Cow<'a, str>,
+    },
+    Rejected(Cow<'a, Rejection>),
+    NoMatch,
+    Unknown {
+        reason: Cow<'a, str>,
+    },
+}
+
+impl From<Kept<'_>> for State {
+    fn from(kept: Kept<'_>) -> Self {
+        match kept {
+            Kept::Id(id) | Kept::Other(Other::Accepted { id }) => Self::Accepted { id: id.into_owned() },
+            Kept::Other(Other::Rejected(rejection)) => Self::Rejected(rejection.into_owned()),
+            Kept::Other(Other::NoMatch) => Self::NoMatch,
+            Kept::Other(Other::Unknown { reason }) => Self::Unknown {
+                reason: reason.into_owned(),
+            },
+        }
+    }
 }
 
 /// One record of the journal. Later ones override earlier ones about the same operation.

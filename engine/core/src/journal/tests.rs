@@ -173,3 +173,30 @@ proptest! {
         prop_assert_eq!(back, ordinals);
     }
 }
+
+#[test]
+fn a_state_is_read_as_it_was_written_also_by_the_first_format() {
+    let rejection = Rejection {
+        code: "400".into(),
+        message: "no".into(),
+        field: None,
+    };
+    let states = [
+        (State::Accepted { id: "a\"1".into() }, r#""a\"1""#),
+        (
+            State::Rejected(rejection),
+            r#"{"state":"rejected","code":"400","message":"no"}"#,
+        ),
+        (State::NoMatch, r#"{"state":"no_match"}"#),
+        (
+            State::Unknown { reason: "late".into() },
+            r#"{"state":"unknown","reason":"late"}"#,
+        ),
+    ];
+    for (state, text) in states {
+        assert_eq!(serde_json::to_string(&state).unwrap(), text);
+        assert_eq!(serde_json::from_str::<State>(text).unwrap(), state);
+    }
+    let first: State = serde_json::from_str(r#"{"state":"accepted","id":"7"}"#).unwrap();
+    assert_eq!(first, State::Accepted { id: "7".into() });
+}

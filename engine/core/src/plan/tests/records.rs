@@ -187,6 +187,23 @@ fn a_record_tells_what_was_withheld_and_what_a_person_declared() {
 }
 
 #[test]
+fn a_first_rebaselines_record_has_the_keys_and_the_next_runs_the_values() {
+    for mut world in [World::new(), World::matched()] {
+        world.records = true;
+        world.rows("(1, 'a', 1), (2, 'b', 2)").rebaseline().unwrap();
+        assert_eq!(world.events("{\"id\":2}"), ["1 - withheld declared -"]);
+        assert_eq!(world.records().differences(0, 1, 10).unwrap().counts, split(2, 0, 0));
+        world.rows("(1, 'a', 5), (2, 'b', 2)").run();
+        let found = world.records().differences(1, 2, 10).unwrap();
+        assert_eq!(found.counts, split(0, 1, 0));
+        assert_eq!(found.rows[0].before.as_deref(), Some("{\"n\":1}"));
+        assert_eq!(found.rows[0].after.as_deref(), Some("{\"n\":5}"));
+        let place = world.records().of_key("{\"id\":1}").unwrap()[0].place.clone();
+        assert_eq!(place, world.sync.match_on.as_ref().map(|_| "\"a\"".to_owned()));
+    }
+}
+
+#[test]
 fn rule_04_the_record_of_a_run_that_died_is_written_when_its_outcomes_are_taken_in() {
     let mut world = World::new();
     world.records = true;
