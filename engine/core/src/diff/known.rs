@@ -108,60 +108,72 @@ impl Known {
         *self.sums.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The place where a hash is looked for first, and its mark.
-    fn place(&self, hash: u128) -> (usize, u32) {
+    fn place(&self, hash: u128) -> Place {
         #[expect(clippy::cast_possible_truncation, reason = "parts of it, none in both")]
         let (low, high) = (hash as u64, (hash >> 64) as u32);
         #[expect(clippy::cast_possible_truncation, reason = "below the number of slots")]
         let first = ((u128::from(low) * self.slots.len() as u128) >> 64) as usize;
-        (first, (high & MARK).max(1))
+        Place {
+            first,
+            mark: (high & MARK).max(1),
+        }
     }
 
     /// The slot with that mark, from the first place on; or the empty one before which it is not.
-    fn find(&self, first: usize, mark: u32) -> Option<(&AtomicU32, u32)> {
-        let (before, after) = self.slots.split_at(first.min(self.slots.len()));
-        find_among(after, mark).or_else(|| find_among(before, mark))
+    fn find(&self, place: Place) -> Option<(&AtomicU32, u32)> {
+        let (before, after) = self.slots.split_at(place.first.min(self.slots.len()));
+        find_among(after, place.mark).or_else(|| find_among(before, place.mark))
     }
 
-    /// Looks at the slots of many hashes. None waits for another here, as the changes do that follow: they find what main
-    /// memory has in the processor's cache.
-    fn approach(&self, rows: &[(u128, bool)]) {
-        let near = |(hash, _): &(u128, bool)| self.slots.get(self.place(*hash).0);
-        let held = rows.iter().filter_map(near).map(|slot| slot.load(Ordering::Relaxed));
-        std::hint::black_box(held.fold(0, |all, held| all ^ held));
+    /// The places of some hashes, whose slots are looked at. None waits for another here, as the changes do that follow: they
+    /// find what main memory has in the processor's cache.
+    fn approach(&self, rows: &[(u128, bool)]) -> [Place; APPROACHED] {
+        let mut places = [Place::default(); APPROACHED];
+        let mut all = 0;
+        for (place, (hash, _)) in places.iter_mut().zip(rows) {
+            *place = self.place(*hash);
+            all ^= self
+                .slots
+                .get(place.first)
+                .map_or(0, |slot| slot.load(Ordering::Relaxed));
+        }
+        std::hint::black_box(all);
+        places
     }
 
-    fn learn_hash(&self, hash: u128) {
-        let (first, mark) = self.place(hash);
-        while let Some((slot, held)) = self.find(first, mark) {
-            if held & MARK == mark {
+    fn learn_at(&self, place: Place) {
+        while let Some((slot, held)) = self.find(place) {
+            if held & MARK == place.mark {
                 slot.fetch_or(AMBIGUOUS, Ordering::Relaxed);
                 return;
             }
             // Another thread may have taken the slot, for this mark even: then it is looked for anew.
-            if slot
-                .compare_exchange(0, mark, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
-            {
+            let learned = slot.compare_exchange(0, place.mark, Ordering::Relaxed, Ordering::Relaxed);
+            if learned.is_ok() {
                 return;
             }
         }
     }
 
     /// Whether the hash is known, and no row before had it: of two rows with one hash the second is kept.
-    fn meet(&self, hash: u128) -> bool {
-        let (first, mark) = self.place(hash);
-        let found = self.find(first, mark);
-        found.is_some_and(|(slot, held)| {
-            held & MARK == mark && held & AMBIGUOUS == 0 && slot.fetch_or(MET, Ordering::Relaxed) & MET == 0
+    fn meet(&self, place: Place) -> bool {
+        self.find(place).is_some_and(|(slot, held)| {
+            let is_known = held & MARK == place.mark && held & AMBIGUOUS == 0;
+            is_known && slot.fetch_or(MET, Ordering::Relaxed) & MET == 0
         })
     }
 
-    fn is_met(&self, hash: u128) -> bool {
-        let (first, mark) = self.place(hash);
-        let found = self.find(first, mark);
+    fn is_met(&self, place: Place) -> bool {
+        let found = self.find(place);
         found.is_some_and(|(_, held)| held & AMBIGUOUS == 0 && held & MET != 0)
     }
+}
+
+/// Where a hash is looked for first, and its mark.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    first: usize,
+    mark: u32,
 }
 
 fn find_among(slots: &[AtomicU32], mark: u32) -> Option<(&AtomicU32, u32)> {
@@ -189,7 +201,6 @@ impl Condition for Asked {
     fn ask(&self, rows: &[(u128, bool)], holds: &mut [bool]) {
         let mut here = Sums::default();
         for (rows, holds) in rows.chunks(APPROACHED).zip(holds.chunks_mut(APPROACHED)) {
-            self.known.approach(rows);
             self.ask_few(rows, holds, &mut here);
         }
         let mut all = self.known.sums.lock().unwrap_or_else(PoisonError::into_inner);
@@ -204,23 +215,21 @@ impl Condition for Asked {
 impl Asked {
     fn ask_few(&self, rows: &[(u128, bool)], holds: &mut [bool], sums: &mut Sums) {
         let known = &self.known;
-        let asked = rows.iter().zip(holds);
-        match self.question {
-            Question::Learn => rows.iter().for_each(|(hash, _)| known.learn_hash(*hash)),
-            Question::Meet => {
-                for ((hash, sound), holds) in asked {
+        let places = known.approach(rows);
+        for (((hash, sound), place), holds) in rows.iter().zip(places).zip(holds) {
+            match self.question {
+                Question::Learn => known.learn_at(place),
+                Question::Meet => {
                     sums.rows.0 += 1;
                     sums.rows.1 += hash & u128::from(u64::MAX);
                     sums.rows.2 += hash >> 64;
-                    *holds = *sound && known.meet(*hash);
+                    *holds = *sound && known.meet(place);
                     if *holds {
                         add(&mut sums.known, (1, *hash));
                     }
                 }
-            }
-            Question::IsMet => {
-                for ((hash, sound), holds) in asked {
-                    *holds = *sound && known.is_met(*hash);
+                Question::IsMet => {
+                    *holds = *sound && known.is_met(place);
                     if *holds {
                         add(&mut sums.met, (1, *hash));
                     }

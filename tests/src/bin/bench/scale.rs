@@ -12,7 +12,6 @@ use outflow_core::warehouse::{Warehouse, WarehouseError, WarehouseOptions};
 use crate::Bench;
 use crate::data::{self, Order, Rows};
 use crate::process::{Figures, measured, myself, outflow, own_cpu};
-use crate::sync::least;
 use crate::table::Measure;
 
 const ROWS: u64 = 10_000_000;
@@ -31,21 +30,19 @@ pub fn measure(bench: &Bench, folder: &Path) -> Result<Vec<Measure>> {
         Rows::sorted(ROWS, 0),
     )?;
     let seeded = rebaseline(bench, folder)?;
-    // By turns: a machine's speed changes within minutes.
-    let turns = (0..3).map(|_| Ok([measured(myself(&["floor"], folder)?)?, run(bench, folder)?]));
-    let turns = turns.collect::<Result<Vec<_>>>()?;
-    let floor = least(turns.iter().map(|[floor, _]| Ok(*floor)))?;
-    let same = least(turns.iter().map(|[_, same]| Ok(*same)))?;
+    let floor = || measured(myself(&["floor"], folder)?);
+    let same = by_turns(floor, || run(bench, folder))?;
     Rows::sorted(ROWS, 1).write(folder)?;
-    let planned = least((0..2).map(|_| plan(folder)))?;
+    let planned = by_turns(floor, || plan(folder))?;
     bench.receiver.take_bytes();
     let changed = run(bench, folder)?;
     let sent = bench.receiver.take_bytes();
-    floor.print("floor: scan and hash", floor.cpu);
-    seeded.print("rebaseline", floor.cpu);
-    same.print("no change", floor.cpu);
-    planned.print("1 % changed, compared and planned", floor.cpu);
-    changed.print("1 % changed, the whole run", floor.cpu);
+    let cpu = same.floor.cpu;
+    same.floor.print("floor: scan and hash", cpu);
+    seeded.print("rebaseline", cpu);
+    same.print("no change");
+    planned.print("1 % changed, compared and planned");
+    changed.print("1 % changed, the whole run", cpu);
     let written = changed.written as f64 / sent as f64;
     println!(
         "{:<34} {written:>6.1} x what was sent: {} MB written, {} MB sent",
@@ -53,12 +50,12 @@ pub fn measure(bench: &Bench, folder: &Path) -> Result<Vec<Measure>> {
         changed.written / 1_000_000,
         sent / 1_000_000
     );
-    let peak = planned.peak_kb as f64 / 1024.0;
+    let peak = planned.figures.peak_kb as f64 / 1024.0;
     Ok(vec![
-        Measure::new("10 M rows, no change, CPU", same.cpu / floor.cpu, "×", 1.3, 1.1),
+        Measure::new("10 M rows, no change, CPU", same.ratio(), "×", 1.3, 1.1),
         Measure::new(
             "10 M rows, 1 % changed, diff and plan, CPU",
-            planned.cpu / floor.cpu,
+            planned.ratio(),
             "×",
             2.0,
             1.6,
@@ -72,6 +69,40 @@ pub fn measure(bench: &Bench, folder: &Path) -> Result<Vec<Measure>> {
             3.0,
         ),
     ])
+}
+
+/// Turns in which something and its floor are measured, one after the other.
+const TURNS: usize = 5;
+
+/// Something that was measured, right after its floor.
+struct Turn {
+    floor: Figures,
+    figures: Figures,
+}
+
+impl Turn {
+    fn ratio(&self) -> f64 {
+        self.figures.cpu / self.floor.cpu
+    }
+
+    fn print(&self, name: &str) {
+        self.figures.print(name, self.floor.cpu);
+    }
+}
+
+/// Measures by turns, as a machine's speed changes within minutes. Gives the turn with the middle ratio.
+fn by_turns(floor: impl Fn() -> Result<Figures>, work: impl Fn() -> Result<Figures>) -> Result<Turn> {
+    let turn = |_| {
+        Ok(Turn {
+            floor: floor()?,
+            figures: work()?,
+        })
+    };
+    let mut turns = (0..TURNS).map(turn).collect::<Result<Vec<_>>>()?;
+    turns.sort_by(|a, b| a.ratio().total_cmp(&b.ratio()));
+    let ratios: Vec<_> = turns.iter().map(|turn| format!("{:.2}", turn.ratio())).collect();
+    println!("{TURNS} turns: {} x", ratios.join(", "));
+    Ok(turns.swap_remove(TURNS / 2))
 }
 
 /// How the cost grows with the rows, by sorted and by random keys.
@@ -143,6 +174,8 @@ pub async fn planned(folder: &Path) -> Result<()> {
     let plugins = target.ancestors().nth(2).context("the target folder")?.join("plugins");
     let registry = Registry::new(RegistryOptions {
         folders: vec![plugins],
+        // To compile a plugin is no part of a plan.
+        cache: Some(folder.join("compiled")),
         ..RegistryOptions::default()
     })?;
     let engine = Engine::builder(folder, Arc::new(registry)).build()?;
