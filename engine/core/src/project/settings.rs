@@ -71,7 +71,8 @@ pub(super) struct SettingsContent {
     #[serde(default = "timezone")]
     #[schemars(example = &"Europe/Berlin")]
     timezone: String,
-    /// The memory that the queries of one run may use before they spill to disk.
+    /// The memory that the queries of one run may use before they spill to disk. A run needs 7 bytes besides for every record
+    /// that the destination has, up to 450 MB.
     #[serde(default = "memory_limit")]
     memory_limit: ByteSize,
     /// The threads that the queries of one run use.
