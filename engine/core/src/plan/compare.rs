@@ -1,6 +1,7 @@
 //! The comparison of what the model says with what the destination has, before anything is planned.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use super::build::Source;
 use super::resync::Resync;
@@ -48,11 +49,14 @@ pub(super) fn compare(
         ..resync.rules(request, &at.layout)
     };
     let projection = request.projection;
+    let unknown = |connection: &Connection, known: &Arc<Known>| {
+        diff::unknown(connection, &projection.checked_rows(&projection.relation()), known)
+    };
     let mut known = None;
     let mut desired = if source == Source::Unknown {
         let entries = tables::count(connection, &at.entries)?;
         let known = known.insert(Known::learn(connection, &rules, entries)?);
-        diff::unknown(connection, &projection.checked_rows(&projection.relation()), known)?
+        unknown(connection, known)?
     } else {
         diff::desired(connection, &source.identities(projection))?
     };
@@ -78,7 +82,7 @@ pub(super) fn compare(
         && !diff::near(connection, &rules, known)?
     {
         let nothing = Known::nothing();
-        desired = diff::unknown(connection, &projection.checked_rows(&projection.relation()), &nothing)?;
+        desired = unknown(connection, &nothing)?;
         diff::near(connection, &rules, &nothing)?;
         counts.queried = desired.fingerprint.rows;
     }
